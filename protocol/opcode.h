@@ -1,0 +1,69 @@
+// Frame kinds and protocol versions. README.md in this folder describes every frame byte by byte.
+//
+// Threading: pure value.
+#ifndef LOCKD_PROTOCOL_OPCODE_H_
+#define LOCKD_PROTOCOL_OPCODE_H_
+
+#include <cstdint>
+
+#include "absl/strings/string_view.h"
+
+namespace lockd {
+
+// The range of protocol versions that this build speaks. The hello of each side carries its range;
+// the highest common version is used, and a side that finds none says so in a reason frame and
+// closes.
+inline constexpr uint32_t kProtocolVersionMin = 1;
+inline constexpr uint32_t kProtocolVersionMax = 1;
+
+// First field of every hello, so that a stranger is recognised at once: "lockd" and its port kind.
+inline constexpr uint64_t kClientMagic = 0x314b434c444b434cu;
+inline constexpr uint64_t kPeerMagic = 0x3152454550444b43u;
+
+// A request and its reply have the same opcode; a reply carries kFlagReply. Numbers never change
+// meaning and are never re-used.
+enum class Opcode : uint8_t {
+  // Both ports.
+  kHello = 1,   // ClientHello/ServerHello, PeerHello
+  kReason = 2,  // Reason: why the sender is about to close
+  // Client port: sessions.
+  kOpenSession = 16,
+  kAttachSession = 17,
+  kKeepAlive = 18,
+  kCloseSession = 19,
+  kPing = 20,
+  kReconcile =
+      21,  // after an attach: what the client still owns; the server cancels and releases the rest
+  // Client port: locks.
+  kAcquire = 32,
+  kRelease = 33,
+  kCancel = 34,
+  kAcquireOutcome = 35,  // push: the outcome of a queued acquire
+  kSessionEnded = 36,    // push: the session is gone, and all its locks with it
+  kNotLeader = 37,       // push: this node serves no sessions any more, go to the leader
+  // Client port: reads.
+  kGetLock = 48,
+  kListLocks = 49,
+  kListSessions = 50,
+  kStatus = 51,
+  // Peer port.
+  kVote = 128,
+  kVoteReply = 129,
+  kAppend = 130,
+  kAppendReply = 131,
+  kHeartbeat = 132,
+  kHeartbeatReply = 133,
+};
+
+// The name for logs and traces, or "unknown".
+[[nodiscard]] absl::string_view OpcodeName(Opcode opcode);
+
+// Whether a frame of this kind may be *received* on the named port (in any state). Nothing on the
+// client port reaches Raft.
+[[nodiscard]] bool IsClientRequest(Opcode opcode);
+[[nodiscard]] bool IsServerToClient(Opcode opcode);
+[[nodiscard]] bool IsPeerFrame(Opcode opcode);
+
+}  // namespace lockd
+
+#endif  // LOCKD_PROTOCOL_OPCODE_H_
