@@ -14,8 +14,18 @@
 
 #include "consensus/raft/types.h"
 #include "protocol/base/ids.h"
+#include "protocol/base/time.h"
 
 namespace lockd::storage {
+
+// The last entry that is no longer in the log because a snapshot holds its effect; (0, 0, 0) for a
+// whole log.
+struct LogBase {
+  raft::Index index;
+  raft::Term term;
+  ClusterTime time;
+  friend bool operator==(const LogBase&, const LogBase&) = default;
+};
 
 // One write and one sync. Writes are carried out in order; done means durable. When the first
 // entry's index is not above the last index on disk, the conflicting suffix from that index on is
@@ -27,6 +37,10 @@ struct LogWrite {
   // Set once in a directory's life: the cluster that this node now belongs to, made durable before
   // the write completes.
   std::optional<ClusterId> cluster_id;
+  // Entries up to here may be forgotten: a durable snapshot holds their effect. Where the log does
+  // not hold this very entry (it is shorter, or has another term there), all of the log is
+  // forgotten and `entries` continue after the base. Takes effect before `entries`.
+  std::optional<LogBase> base;
 };
 struct LogWriteDone {
   uint64_t id = 0;
