@@ -7,13 +7,17 @@ set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 
 option(LOCKD_BUILD_TESTS "Build the tests, the simulator and the benchmarks" ON)
+option(LOCKD_CHECK_HEADERS "Compile each header alone (target check_headers)" OFF)
 option(LOCKD_WERROR "Warnings are errors" ON)
 option(LOCKD_FUZZ "Build the fuzz targets (clang only)" OFF)
 set(LOCKD_SANITIZE "" CACHE STRING "Sanitizers of the whole build: address;undefined or thread")
 
+# Checkouts in different folders share the compiler cache: paths below the checkout are made relative
+# before hashing, and the binaries say `consensus/raft/raft.cc`, wherever they were built.
 find_program(CCACHE_PROGRAM ccache)
 if(CCACHE_PROGRAM)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
+    CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=true ${CCACHE_PROGRAM})
 endif()
 
 find_package(Threads REQUIRED)
@@ -50,6 +54,11 @@ endif()
 if(LOCKD_FUZZ)
   target_compile_options(lockd_options INTERFACE -fsanitize=fuzzer-no-link)
 endif()
+# clang has its own linker, several times as fast as ld on programs that contain Asio.
+find_program(LLD_PROGRAM ld.lld)
+if(LLD_PROGRAM AND CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  target_link_options(lockd_options INTERFACE -fuse-ld=lld)
+endif()
 
 # lockd_library(NAME SOURCES a.cc b.h ... DEPS target ...)
 function(lockd_library name)
@@ -65,17 +74,79 @@ function(lockd_program name)
   target_link_libraries(${name} PRIVATE lockd_options lockd_warnings ${arg_DEPS})
 endfunction()
 
-# lockd_test(NAME LABEL unit|scenario|sim|e2e|hygiene|fuzz SOURCES ... DEPS ...): a GoogleTest binary; ctest knows each test of it.
+# lockd_test(NAME LABEL unit|scenario|sim|e2e|hygiene|fuzz SOURCES ... DEPS ... [SLOW filter] [TIMEOUT seconds])
+#
+# A GoogleTest binary; ctest knows each test in it. `tools/test` runs the fast set: every test but those
+# that match SLOW, a GoogleTest filter ("*" for the whole binary); their label is `sim-slow` instead of
+# `sim`, and so on. `ctest -L sim` still runs both, `ctest -LE slow` is the fast set, and `tools/test --all`
+# runs all. A test above a second belongs to the slow ones, unless it is the smoke of something that
+# nothing else in the fast set touches.
 function(lockd_test name)
-  cmake_parse_arguments(arg "" "LABEL;TIMEOUT" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(arg "" "LABEL;TIMEOUT;SLOW" "SOURCES;DEPS" ${ARGN})
+  if(NOT arg_LABEL MATCHES "^(unit|scenario|sim|e2e|hygiene|fuzz)$" OR arg_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "lockd_test(${name}): LABEL ${arg_LABEL}, unknown ${arg_UNPARSED_ARGUMENTS}")
+  endif()
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 120)
   endif()
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE lockd_options lockd_warnings ${arg_DEPS} GTest::gmock GTest::gtest_main)
-  gtest_discover_tests(${name} TEST_PREFIX "${name}/" DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
-    WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}
-    PROPERTIES LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT})
+  if(NOT arg_SLOW)
+    lockd_discover_tests(${name} "" "${arg_LABEL}" ${arg_TIMEOUT})
+  elseif(arg_SLOW STREQUAL "*")
+    lockd_discover_tests(${name} "" ${arg_LABEL}-slow ${arg_TIMEOUT})
+  else()
+    lockd_discover_tests(${name} "-${arg_SLOW}" "${arg_LABEL}" ${arg_TIMEOUT})
+    lockd_discover_tests(${name} "${arg_SLOW}" ${arg_LABEL}-slow ${arg_TIMEOUT})
+  endif()
+endfunction()
+
+function(lockd_discover_tests name filter label timeout)
+  gtest_discover_tests(${name} TEST_PREFIX "${name}/" TEST_FILTER "${filter}"
+    DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}
+    PROPERTIES LABELS ${label} TIMEOUT ${timeout})
+endfunction()
+
+# lockd_fuzzer(NAME SOURCES ... DEPS ...): a libFuzzer program, built by the preset `fuzz` only (target
+# `fuzzers` builds all). Its seeds are the files below tests/fuzz/seeds/NAME/, if there are any.
+function(lockd_fuzzer name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE lockd_options lockd_warnings ${arg_DEPS})
+  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  if(NOT TARGET fuzzers)
+    add_custom_target(fuzzers)
+  endif()
+  add_dependencies(fuzzers ${name})
+  add_test(NAME fuzz/${name} WORKING_DIRECTORY ${CMAKE_BINARY_DIR}
+    COMMAND ${CMAKE_SOURCE_DIR}/tests/fuzz/smoke.sh $<TARGET_FILE:${name}> ${CMAKE_SOURCE_DIR}/tests/fuzz/seeds/${name})
+  set_tests_properties(fuzz/${name} PROPERTIES LABELS fuzz TIMEOUT 300)
+endfunction()
+
+# lockd_check_headers(): each header compiles alone. Those with a .cc of the same name do, because that .cc
+# includes them first (a rule of tools/tidy.py) and is compiled anyway; the others get a file of their own
+# here, compiled without optimisation. Called once, after all other targets.
+function(lockd_check_headers)
+  set(sources)
+  foreach(folder protocol consensus server client tools tests)
+    file(GLOB_RECURSE headers CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR} ${folder}/*.h)
+    foreach(header IN LISTS headers)
+      string(REGEX REPLACE "\\.h$" ".cc" implementation ${header})
+      if(NOT EXISTS ${CMAKE_SOURCE_DIR}/${implementation})
+        set(source ${CMAKE_BINARY_DIR}/check_headers/${header}.cc)
+        # Twice: the guard must hold too.
+        file(CONFIGURE OUTPUT ${source} CONTENT "#include \"${header}\"\n#include \"${header}\"\n")
+        list(APPEND sources ${source})
+      endif()
+    endforeach()
+  endforeach()
+  if(NOT sources)
+    return()
+  endif()
+  add_library(check_headers OBJECT ${sources})
+  target_compile_options(check_headers PRIVATE -O0 -g0)
+  target_link_libraries(check_headers PRIVATE lockd_options lockd_warnings lockd_proto
+    absl::flat_hash_map GTest::gtest)
 endfunction()
 
 if(LOCKD_BUILD_TESTS)
