@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -30,6 +31,10 @@ inline constexpr size_t kOwnerIdBytesMax = 256;
 inline constexpr size_t kNonceBytes = 16;
 inline constexpr uint64_t kSequenceWindow = 1024;
 inline constexpr size_t kAcknowledgedAcquiresMax = 1024;
+inline constexpr size_t kReconcileAcquiresMax = 8192;  // live acquires listed in one Reconcile
+inline constexpr size_t kAddressBytesMax = 256;
+// Longest duration in any command, so that no sum with a cluster time overflows (about 31 years).
+inline constexpr int64_t kDurationMsMax = 1'000'000'000'000;
 inline constexpr int64_t kEndedSessionKeptMs = 60'000;
 
 // Limits that apply reads are replicated, so that every replica decides alike. Local limits act
@@ -37,13 +42,14 @@ inline constexpr int64_t kEndedSessionKeptMs = 60'000;
 struct Settings {
   int64_t session_ttl_ms_min = 1'000;
   int64_t session_ttl_ms_max = 3'600'000;
-  int64_t grace_ms_min = 3'000;  // a grace of 0 (off) is always allowed
-  uint64_t sessions_max = 200'000;
-  uint64_t locks_max = 16'000'000;   // held locks in the cluster
-  uint64_t waiters_max = 4'000'000;  // in the cluster
+  int64_t grace_ms_min = 3'000;     // a grace of 0 (off) is always allowed
+  uint64_t sessions_max = 200'000;  // live ones
+  uint64_t locks_max = 16'000'000;  // held locks in the cluster
+  // Waiting acquires and outcomes not acknowledged singly, together.
+  uint64_t waiters_max = 4'000'000;
   uint64_t locks_per_session_max = 1'000'000;
   uint64_t waiters_per_session_max = 100'000;
-  uint64_t cleanup_holds_max = 1'024;  // K of "at most K holds per entry" cleaned up
+  uint64_t cleanup_holds_max = 1'024;  // K of "at most K holds per entry" cleaned up; README.md
   friend bool operator==(const Settings&, const Settings&) = default;
 };
 
@@ -58,7 +64,6 @@ struct Member {
 enum class LockMode : uint8_t { kExclusive = 1 };
 
 // ---- Commands
-// ---------------------------------------------------------------------------------------------------------------
 
 struct OpenSession {
   std::string nonce;  // kNonceBytes, secret
@@ -144,14 +149,13 @@ using Command =
                  Cancel, Reconcile, Bootstrap, RegisterMember, SetSettings, SetFeatureLevel>;
 
 // ---- Results
-// ----------------------------------------------------------------------------------------------------------------
 
 // Why a command did nothing. Apply cannot fail: every replica computes the same refusal.
 enum class Refusal : uint8_t {
   kNone = 0,
   kSessionEnded,  // unknown or over
   kStaleEpoch,    // from a connection that has been superseded
-  kBadSequence,   // at or below acknowledged_through, or above the window
+  kBadSequence,   // at or below acknowledged_through, above the window, or used for another kind
   kWrongSecret,
   kLimit,    // see `limit`
   kInvalid,  // a field out of range that intake let through (never from a correct leader of this
@@ -168,6 +172,18 @@ struct Grant {
   friend bool operator==(const Grant&, const Grant&) = default;
 };
 
+// Which replicated setting stood in the way.
+enum class LimitKind : uint8_t {
+  kNone = 0,
+  kSessionsMax,
+  kLocksMax,
+  kWaitersMax,
+  kLocksPerSessionMax,
+  kWaitersPerSessionMax,
+};
+// The name of the setting as operators know it ("locks_max"); empty for kNone.
+[[nodiscard]] const char* LimitName(LimitKind limit);
+
 enum class AcquireOutcomeKind : uint8_t {
   kQueued = 1,
   kGranted,
@@ -178,8 +194,9 @@ enum class AcquireOutcomeKind : uint8_t {
 };
 struct AcquireResult {
   AcquireOutcomeKind kind = AcquireOutcomeKind::kQueued;
-  Grant grant;                  // kGranted
-  uint64_t waiters_before = 0;  // kQueued
+  LimitKind limit = LimitKind::kNone;  // kLimit
+  Grant grant;                         // kGranted
+  uint64_t waiters_before = 0;         // kQueued
   friend bool operator==(const AcquireResult&, const AcquireResult&) = default;
 };
 enum class ReleaseOutcome : uint8_t { kReleased = 1, kStale };
@@ -216,14 +233,14 @@ struct Done {  // commands without a result of their own
 
 struct CommandResult {
   Refusal refusal = Refusal::kNone;
-  const char* limit = "";  // kLimit, and AcquireOutcomeKind::kLimit: the name of the setting
+  // Of a refusal kLimit and of an outcome AcquireOutcomeKind::kLimit: LimitName() of the setting.
+  const char* limit = "";
   std::variant<Done, SessionResult, KeepAliveResults, AcquireResult, ReleaseResult, CancelResult,
                ReconcileResult>
       value;
 };
 
 // ---- Events: what applying did beyond the command's own result
-// ------------------------------------------------------------
 
 // A queued acquire got its final outcome.
 struct AcquireDone {
@@ -253,7 +270,6 @@ struct ApplyResult {
 };
 
 // ---- Reads
-// ------------------------------------------------------------------------------------------------------------------
 
 struct LockView {
   std::string name;
