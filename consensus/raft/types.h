@@ -56,14 +56,15 @@ struct HardState {
   Term term;
   NodeId voted_for;  // in `term`; zero: nobody
   // Not needed for safety: lets a restarted node apply what it knew to be committed without waiting
-  // for a leader.
+  // for a leader. It rides along with writes that have another reason, and is never above what was
+  // already durable when its write began, so a disk with a commit above its last entry is damaged.
   Index commit;
 
   friend bool operator==(const HardState&, const HardState&) = default;
 };
 
-// ---- Messages
-// -------------------------------------------------------------------------------------------------------------
+// -- Messages --
+//
 // Every message is from one member to another and carries its sender's term. Replies echo what
 // identifies the request, so that a late or duplicated reply cannot be taken for another one.
 
@@ -133,8 +134,11 @@ struct Message {
   friend bool operator==(const Message&, const Message&) = default;
 };
 
-// ---- What the core asks for
-// -----------------------------------------------------------------------------------------------
+// Could a correct member have sent this? Entries contiguous after prev_index, terms and times never
+// decreasing and no term above the sender's, a campaign for the sender's term (pre-vote: the next).
+[[nodiscard]] bool IsWellFormed(const Message& message);
+
+// -- What the core asks for --
 
 // One write to stable storage. Writes are carried out in the order given; each completes once all
 // of it is durable, and is answered by Raft::WriteCompleted with the same `id`. `messages` leave
@@ -200,8 +204,9 @@ struct RecoveredLog {
   Term base_term;
   ClusterTime base_time;
   Index last_index;  // on disk; base_index when no entry is
-  // The newest entries on disk, contiguous up to last_index, as many as the tail limit allows (at
-  // least one when there is any).
+  // The newest entries on disk, contiguous up to last_index: at least all above hard_state.commit
+  // (what may still be truncated must be comparable in memory), at least one when there is any, and
+  // beyond that as many as the tail limit allows.
   std::vector<Entry> tail;
 };
 

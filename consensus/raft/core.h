@@ -1,0 +1,126 @@
+// What a member keeps whatever its role: term, vote, log, time, and the messages on their way out.
+//
+// The role handlers (follower.h, candidate.h, leader.h) work on this; only the facade (raft.h)
+// changes roles and terms, on the Transition that a handler returns.
+//
+// What promises durability waits for it. A granted vote and an acknowledgement of entries go
+// through SendOnceDurable: with the next write if they depend on something not yet handed to the
+// disk, after the write under way that they depend on otherwise, at once when all is durable.
+//
+// Threading: pure value.
+#ifndef LOCKD_CONSENSUS_RAFT_CORE_H_
+#define LOCKD_CONSENSUS_RAFT_CORE_H_
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "consensus/raft/options.h"
+#include "consensus/raft/raft_log.h"
+#include "consensus/raft/types.h"
+#include "protocol/base/ids.h"
+#include "protocol/base/random.h"
+
+namespace lockd::raft {
+
+// What a handler wants to become of its member. Terms change only in the facade.
+enum class Transition : uint8_t {
+  kNone,
+  kFollow,    // same term, no known leader
+  kPreVote,   // ask whether an election could be won
+  kCampaign,  // the pre-vote is won: a real election in the next term
+  kLead,      // the election is won
+};
+
+class Core {
+ public:
+  Core(const Options& options, RecoveredLog recovered);
+
+  [[nodiscard]] const Options& options() const { return options_; }
+  [[nodiscard]] NodeId id() const { return options_.id; }
+  [[nodiscard]] const Configuration& configuration() const { return options_.configuration; }
+  [[nodiscard]] RaftLog& log() { return log_; }
+  [[nodiscard]] const RaftLog& log() const { return log_; }
+
+  // -- time --
+  void Advance(uint64_t ticks) { now_ += ticks; }
+  [[nodiscard]] Tick now() const { return now_; }
+  // When to campaign if nothing is heard from now on: a fresh draw from (min, max] ticks.
+  [[nodiscard]] Tick DrawElectionTick();
+  // As above, within a heartbeat interval: for a leader that is thought to be dead.
+  [[nodiscard]] Tick DrawEarlyElectionTick();
+
+  // -- term and vote --
+  [[nodiscard]] Term term() const { return term_; }
+  [[nodiscard]] NodeId voted_for() const { return voted_for_; }
+  // A higher term: the vote is free again. The only place that clears a vote. Promises of
+  // the old term that have not left are dropped: nobody needs them, and what they promise may be
+  // truncated before it is ever written.
+  void EnterTerm(Term term);
+  void Vote(NodeId candidate);
+  // Are term and vote, as they are now, on disk?
+  [[nodiscard]] bool IsVoteDurable() const;
+
+  // -- messages --
+  void Send(NodeId to, MessageBody body);
+  // Leaves once term, vote and all entries up to `index` are durable (zero: no entries).
+  void SendOnceDurable(NodeId to, MessageBody body, Index index = Index{0});
+  void Release(ReleasedRead read) { released_reads_.push_back(read); }
+  [[nodiscard]] std::vector<ReleasedRead>& released_reads() { return released_reads_; }
+  [[nodiscard]] uint64_t StartRead(Index first, Index last);
+
+  // -- the disk --
+  [[nodiscard]] bool HasPendingWrite() const;
+  // A write with all that is pending; only when something is.
+  [[nodiscard]] WriteRequest BeginWrite();
+  void EndWrites(uint64_t id);
+
+  // -- committed entries on their way to the state machine --
+  [[nodiscard]] bool HasCommitted() const;
+  // The next committed entries, or none and a read of them in reads().
+  [[nodiscard]] std::vector<Entry> TakeCommitted();
+  // True when `id` was the read for applying.
+  [[nodiscard]] bool ApplyReadCompleted(uint64_t id, std::vector<Entry>& entries);
+  void Applied(Index index);
+  [[nodiscard]] Index handed_out_index() const { return handed_out_index_; }
+
+  [[nodiscard]] bool HasOutput() const;
+  // Everything but the write and the committed entries.
+  void TakeOutput(Ready& ready);
+
+ private:
+  struct Deferred {
+    uint64_t write_id;
+    Message message;
+  };
+
+  [[nodiscard]] bool IsVotePending() const;
+  [[nodiscard]] Message Address(NodeId to, MessageBody body) const;
+
+  Options options_;
+  RaftLog log_;
+  Random random_;
+  Tick now_;
+
+  Term term_;
+  NodeId voted_for_;
+  HardState handed_;           // as of the last write handed out
+  uint64_t vote_write_ = 0;    // the write that carried the current term and vote
+  uint64_t last_write_ = 0;    // id of the last write handed out
+  uint64_t last_durable_ = 0;  // id of the last write completed
+
+  std::vector<Message> messages_;
+  std::vector<Message> with_next_write_;  // not empty only while a write is pending
+  std::vector<Deferred> deferred_;        // wait for a write under way
+  std::vector<ReleasedRead> released_reads_;
+
+  uint64_t last_read_ = 0;
+  std::vector<ReadRequest> reads_;
+  std::optional<uint64_t> apply_read_;
+  std::vector<Entry> apply_entries_;  // read from disk, next to hand out
+  Index handed_out_index_;            // to the state machine; >= applied
+};
+
+}  // namespace lockd::raft
+
+#endif  // LOCKD_CONSENSUS_RAFT_CORE_H_

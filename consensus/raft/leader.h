@@ -1,0 +1,82 @@
+// The leader's data and handlers: replicates the log, decides what is committed, confirms reads.
+//
+// Appends are made when outputs are taken, not when a proposal comes: all that was proposed in one
+// turn leaves in one message per follower, while the same entries go to the own disk. The leader's
+// own copy counts for the commit only once durable.
+//
+// Threading: pure value.
+#ifndef LOCKD_CONSENSUS_RAFT_LEADER_H_
+#define LOCKD_CONSENSUS_RAFT_LEADER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "consensus/raft/core.h"
+#include "consensus/raft/progress.h"
+#include "consensus/raft/read_index.h"
+#include "consensus/raft/types.h"
+#include "protocol/base/ids.h"
+#include "protocol/base/time.h"
+
+namespace lockd::raft {
+
+class Leader {
+ public:
+  // Appends the no-op of the term (thesis 6.4), which carries the time of the entry before it.
+  explicit Leader(Core& core);
+
+  [[nodiscard]] const std::vector<Progress>& followers() const { return followers_; }
+  // First entry of this leader's term.
+  [[nodiscard]] Index noop_index() const { return noop_index_; }
+  [[nodiscard]] bool HasCommittedInTerm(const Core& core) const {
+    return core.log().commit_index() >= noop_index_;
+  }
+  // Sum of size_bytes of the entries above the commit index, exactly.
+  [[nodiscard]] size_t uncommitted_bytes() const { return uncommitted_bytes_; }
+  [[nodiscard]] uint64_t round() const { return round_; }
+
+  // False: over uncommitted_bytes_max. One entry is always taken when nothing is uncommitted.
+  [[nodiscard]] bool Propose(Core& core, ClusterTime time, std::string payload);
+  void RequestRead(uint64_t context) { reads_.Add(context); }
+
+  [[nodiscard]] Transition OnTick(Core& core);
+  void OnAppendReply(Core& core, NodeId from, const AppendReply& reply);
+  void OnHeartbeatReply(Core& core, NodeId from, const HeartbeatReply& reply);
+  // A write is durable: own entries may count now.
+  void OnDurable(Core& core) { MaybeCommit(core); }
+  // True when the read was for one of the followers.
+  bool OnReadCompleted(Core& core, uint64_t id, std::vector<Entry>& entries);
+
+  // Messages that are due: read rounds and appends.
+  [[nodiscard]] bool HasOutput(const Core& core) const;
+  void MakeOutput(Core& core);
+  // This member leads no more: waiting reads are answered.
+  void End(Core& core) { reads_.FailAll(core.released_reads()); }
+
+ private:
+  [[nodiscard]] Progress* Find(NodeId id);
+  // False: nothing was sent, the entries must come from disk first or are compacted.
+  bool SendAppend(Core& core, Progress& progress);
+  void SendEmptyAppend(Core& core, const Progress& progress);
+  void SendEntries(Core& core, Progress& progress, Term prev_term, std::vector<Entry> entries);
+  void BroadcastHeartbeat(Core& core, bool of_timer);
+  void MaybeCommit(Core& core);
+  void ConfirmReads(Core& core);
+  [[nodiscard]] bool IsOutOfTouch(const Core& core) const;
+  [[nodiscard]] bool IsDiskStalled(const Core& core) const;
+
+  std::vector<Progress> followers_;  // all other members, ascending by id
+  Index noop_index_;
+  size_t uncommitted_bytes_ = 0;
+  ReadIndex reads_;
+  // Number of the newest round; fresh ones for every broadcast of heartbeats. Echoed within the
+  // term only, so it may start anew with each leader.
+  uint64_t round_ = 0;
+  Tick heartbeat_at_;
+};
+
+}  // namespace lockd::raft
+
+#endif  // LOCKD_CONSENSUS_RAFT_LEADER_H_
