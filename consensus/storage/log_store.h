@@ -50,7 +50,8 @@ struct LogStoreOptions {
   // Size of a segment file; a multiple of 512, at least 4,096. A new log fills two of them with
   // zeros, the second one in the background.
   uint64_t segment_bytes = 64 * 1024 * 1024;
-  // How much of the newest entries RecoveredLog::tail holds (sum of Entry::size_bytes).
+  // How much of the newest entries RecoveredLog::tail holds (sum of Entry::size_bytes); all above
+  // the recovered commit index are held whatever this says (see RecoveredLog::tail).
   size_t tail_bytes_max = 64 * 1024 * 1024;
   // Where a new log begins: after what a snapshot holds; default: with entry 1.
   LogBase new_log_base;
