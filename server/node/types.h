@@ -1,0 +1,117 @@
+// The vocabulary between a node and its rim: connections, options, and what a turn asks to be done.
+//
+// Threading: pure value.
+#ifndef LOCKD_SERVER_NODE_TYPES_H_
+#define LOCKD_SERVER_NODE_TYPES_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "consensus/storage/log_job.h"
+#include "protocol/base/ids.h"
+#include "protocol/base/strong_int.h"
+#include "protocol/base/time.h"
+#include "server/state/types.h"
+
+namespace lockd::node {
+
+// Names of connections within one node; the rim counts up from 1 and never re-uses one.
+using ConnectionId = StrongInt<struct ConnectionIdTag>;
+using PeerLinkId = StrongInt<struct PeerLinkIdTag>;
+
+struct NodeOptions {
+  NodeId node_id;
+  std::string cluster_name;
+  std::string client_address;  // advertised, host:port
+  std::string peer_address;    // advertised, host:port
+  Incarnation incarnation;     // made with the data directory; never zero
+  ClusterId cluster_id;        // as recovered from the directory; zero: not learned yet
+  // Members to form a cluster with when the directory is empty (node_id included; incarnations
+  // zero). Once the log has a membership, that one is used and this is ignored.
+  std::vector<state::Member> bootstrap_members;
+  // Random; becomes the cluster's id if this node is the one that forms it.
+  ClusterId cluster_id_draw;
+  state::Settings bootstrap_settings;
+  std::string version;  // shown in status
+  uint64_t seed = 0;
+
+  int64_t heartbeat_ms = 50;
+  int64_t election_ms_min = 300;
+  int64_t election_ms_max = 600;
+  // A leader appends an entry at least this often while a deadline is armed.
+  int64_t time_entry_ms = 500;
+  // Keep-alives are collected this long into one command.
+  int64_t keep_alive_window_ms = 50;
+  // Cluster time stands still while the oldest uncommitted entry is older.
+  int64_t suppress_ms = 500;
+  // Most cluster time that one turn adds. While deadlines are armed a leader wakes ten times as
+  // often, so that an undisturbed one loses nothing to this bound.
+  int64_t turn_advance_ms_max = 500;
+
+  // Local limits: what is above them is answered with a typed error and retry-after, or a reason
+  // frame and close.
+  int64_t hello_timeout_ms = 5'000;
+  uint32_t requests_in_flight_max = 4'096;  // per connection
+  uint64_t sessions_per_connection_max = 65'536;
+  size_t batch_bytes_max = 256 * 1024;  // commands of one log entry
+  // Commands accepted and not yet proposed, and entries proposed and not yet committed. Acquires
+  // and new sessions are refused above these; releases, cancels and closes only above twice as
+  // much; keep-alives never (their number is bounded by the sessions).
+  size_t pending_command_bytes_max = 16 * 1024 * 1024;
+  size_t uncommitted_bytes_max = 16 * 1024 * 1024;
+  size_t pending_reads_max = 65'536;  // linearizable reads waiting for their heartbeat round
+  uint32_t retry_after_ms = 100;
+};
+
+struct ClientOutput {
+  ConnectionId connection;
+  std::string bytes;   // whole frames, one send; may be empty
+  bool close = false;  // after the bytes have been sent (within reason)
+};
+struct PeerOutput {
+  PeerLinkId link;
+  std::string bytes;
+  bool close = false;
+};
+// A node never has more than one write with Raft state outstanding: what comes up meanwhile becomes
+// the next one.
+using DiskJob = std::variant<storage::LogWrite, storage::LogRead>;
+
+// The node cannot go on: the rim logs the message and leaves with the exit status (17: removed or
+// wiped, 11: directory of another cluster or incarnation).
+struct Fatal {
+  int exit_status = 0;
+  std::string message;
+};
+
+// What a log line or a trace may be made of; never changes behaviour.
+struct NodeNote {
+  bool warning = false;
+  std::string text;
+};
+
+struct NodeActions {
+  std::vector<ClientOutput> clients;  // at most one for each connection
+  std::vector<PeerOutput> peers;      // at most one for each link
+  std::vector<DiskJob> disk;          // start in this order
+  std::vector<NodeNote> notes;
+  std::optional<Fatal> fatal;
+  // When to call OnTime at the latest, events or not. In the past: at once.
+  LocalTime next_wakeup = kNeverLocal;
+};
+
+// What the rim knows and the status reply shows.
+struct RimStatus {
+  uint64_t longest_turn_cpu_us = 0;
+  uint64_t longest_turn_wall_us = 0;
+  uint64_t rss_bytes = 0;
+  uint64_t process_cpu_us = 0;
+};
+
+}  // namespace lockd::node
+
+#endif  // LOCKD_SERVER_NODE_TYPES_H_
