@@ -42,6 +42,8 @@ class LockDatabase {
   uint64_t ListSessions(uint64_t cursor, size_t count_max,
                         std::vector<SessionView>* sessions) const;
   [[nodiscard]] bool SessionIsLive(SessionId session) const;
+  // The session's disconnect grace; 0: none, or no live session.
+  [[nodiscard]] int64_t SessionGraceMs(SessionId session) const;
   [[nodiscard]] uint64_t session_count() const;  // live
   [[nodiscard]] uint64_t lock_count() const;     // held
   [[nodiscard]] uint64_t waiter_count() const;
