@@ -1,0 +1,81 @@
+// RequestWindow: the mutating requests of a session that have a sequence and no answer yet.
+//
+//            acknowledged_through                next - 1
+//   ... answered ─────┤ ? ✓ ? ? ✓ ✓ ? ... ? ├───── not used yet
+//                       └── at most 1,024 ──┘
+//
+// A ring: a sequence's place is its remainder by the window size. Everything at or below
+// acknowledged_through has been answered; the server forgets those replies and refuses sequences
+// more than the window above it, so that none such is ever handed out. `?` are resent after each
+// attach, in order.
+//
+// Threading: pure value.
+#ifndef LOCKD_CLIENT_REQUEST_WINDOW_H_
+#define LOCKD_CLIENT_REQUEST_WINDOW_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "protocol/base/ids.h"
+#include "protocol/base/time.h"
+
+namespace lockd::client {
+
+inline constexpr uint64_t kSequenceWindow = 1024;
+
+enum class RequestKind : uint8_t { kAcquire, kRelease, kCancel, kReconcile };
+
+struct Request {
+  Sequence sequence;  // zero: a free place
+  RequestKind kind = RequestKind::kAcquire;
+  bool in_flight = false;  // on the current link
+  uint64_t subject = 0;    // the operation, or for a reconcile its place in the batch
+  LocalTime sent_at;       // last time
+};
+
+class RequestWindow {
+ public:
+  RequestWindow() : places_(kSequenceWindow) {}
+
+  // Sequences that can still be handed out.
+  [[nodiscard]] uint64_t room() const {
+    return acknowledged_through_.value() + kSequenceWindow + 1 - next_.value();
+  }
+  [[nodiscard]] Sequence acknowledged_through() const { return acknowledged_through_; }
+  [[nodiscard]] Sequence last() const { return next_ - 1; }
+  [[nodiscard]] size_t in_flight() const { return in_flight_; }
+  [[nodiscard]] size_t unanswered() const { return unanswered_; }
+
+  // The next sequence, not in flight yet. There is room.
+  Request& Add(RequestKind kind, uint64_t subject);
+  // The unanswered request of this sequence, or null.
+  [[nodiscard]] Request* Find(Sequence sequence);
+  // The unanswered request with this request id on the wire, or null.
+  [[nodiscard]] Request* FindByRequestId(uint32_t request_id);
+  // Unique among the unanswered ones, never zero, below 2^31.
+  [[nodiscard]] static uint32_t RequestId(Sequence sequence) {
+    return static_cast<uint32_t>(sequence.value() & 0x3fffffffu) | 0x40000000u;
+  }
+
+  void SetInFlight(Request& request, bool in_flight);
+  // The place is free afterwards.
+  void Answered(Request& request);
+  // The link is gone: nothing is in flight; all are to be sent again.
+  void LinkLost();
+
+  // The first one, in order of sequence, that is not in flight; null when all are.
+  [[nodiscard]] Request* NextToSend();
+
+ private:
+  std::vector<Request> places_;
+  Sequence next_{1};
+  Sequence acknowledged_through_{0};
+  Sequence send_from_{1};  // no unanswered request below it is out of flight
+  size_t in_flight_ = 0;
+  size_t unanswered_ = 0;
+};
+
+}  // namespace lockd::client
+
+#endif  // LOCKD_CLIENT_REQUEST_WINDOW_H_
