@@ -1,13 +1,15 @@
 // The frame: a 16-byte little-endian header, then one protobuf message.
 //
-//   offset  0        4        8      9      10     12          16
-//           length   crc32c   opcode flags  group  request id  payload (length - 16 bytes)
+//   offset  0        4        8        9       10      12           16
+//           length   crc32c   opcode   flags   group   request id   payload (length - 16 bytes)
 //
 //   length      u32  of the whole frame, header included
-//   crc32c      u32  over length and everything from the opcode to the end (the four bytes of the
-//   checksum itself are left out) opcode      u8   see opcode.h flags       u8   kFlagReply,
-//   kFlagError group       u16  Raft group, 0 today request id  u32  chosen by the asking side,
-//   unique among those in flight on its connection; 0 for pushes and hello
+//   crc32c      u32  over the length and everything from the opcode to the end
+//   opcode      u8   see opcode.h
+//   flags       u8   kFlagReply, kFlagError; the other bits are 0
+//   group       u16  Raft group, 0 today
+//   request id  u32  chosen by the asking side, unique among those in flight on its connection;
+//                    0 for pushes, hellos and peer frames
 //
 // Threading: pure value.
 #ifndef LOCKD_PROTOCOL_FRAME_H_
@@ -37,6 +39,7 @@ inline constexpr size_t kPeerFrameBytesMax = 4 * 1024 * 1024;  // peer port, aft
 
 inline constexpr uint8_t kFlagReply = 1;  // answers the request with this request id
 inline constexpr uint8_t kFlagError = 2;  // the payload is pb::Error instead of the opcode's reply
+inline constexpr uint8_t kFlagsKnown = kFlagReply | kFlagError;
 
 struct FrameHeader {
   Opcode opcode = Opcode::kHello;

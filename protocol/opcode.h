@@ -16,9 +16,10 @@ namespace lockd {
 inline constexpr uint32_t kProtocolVersionMin = 1;
 inline constexpr uint32_t kProtocolVersionMax = 1;
 
-// First field of every hello, so that a stranger is recognised at once: "lockd" and its port kind.
-inline constexpr uint64_t kClientMagic = 0x314b434c444b434cu;
-inline constexpr uint64_t kPeerMagic = 0x3152454550444b43u;
+// First field of every hello, so that a stranger is recognised at once. On the wire: "LOCKDCL1" and
+// "LOCKDPR1".
+inline constexpr uint64_t kClientMagic = 0x314c43444b434f4cu;
+inline constexpr uint64_t kPeerMagic = 0x315250444b434f4cu;
 
 // A request and its reply have the same opcode; a reply carries kFlagReply. Numbers never change
 // meaning and are never re-used.
@@ -32,8 +33,8 @@ enum class Opcode : uint8_t {
   kKeepAlive = 18,
   kCloseSession = 19,
   kPing = 20,
-  kReconcile =
-      21,  // after an attach: what the client still owns; the server cancels and releases the rest
+  // After an attach: what the client still owns; the server cancels and releases the rest.
+  kReconcile = 21,
   // Client port: locks.
   kAcquire = 32,
   kRelease = 33,

@@ -14,6 +14,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
