@@ -49,6 +49,7 @@
 #include "absl/strings/string_view.h"
 #include "client/leader_finder.h"
 #include "client/lease.h"
+#include "client/outcomes.h"
 #include "client/request_window.h"
 #include "protocol/base/ids.h"
 #include "protocol/base/random.h"
@@ -94,33 +95,9 @@ struct SessionConfig {
   size_t pending_operations_max = 65'536;
 };
 
-enum class AcquireStatus : uint8_t {
-  kGranted,
-  kBusy,         // a try, and another hold has the lock
-  kTimedOut,     // the wait is over; nothing is held
-  kCancelled,    // by Cancel; nothing is held
-  kUnavailable,  // no leader answered in time; the machine sees to it that nothing stays held
-  kSessionLost,  // the session is lost or closed
-  kLimit,        // a limit named in `message` is reached; see retry_after_ms
-  kInvalid,      // can never succeed; `message` says why
-};
-
-enum class ReleaseStatus : uint8_t {
-  kReleased,
-  kNotHeld,      // the server had ended the hold before (maximum hold, forced release)
-  kUnavailable,  // no answer in time; the machine goes on until the server has released it
-  kSessionLost,  // the session is lost or closed, and the hold with it
-};
-
-enum class SessionState : uint8_t {
-  kOpening,
-  kHealthy,
-  kJeopardy,  // half of the time since the last answer to the deadline has gone
-  kClosing,
-  kClosed,      // by Close
-  kLost,        // the deadline has passed, or the server said that the session is over
-  kOpenFailed,  // Open never succeeded
-};
+using lockd::AcquireStatus;
+using lockd::ReleaseStatus;
+using lockd::SessionState;
 
 struct AcquireDone {
   OperationId operation;
