@@ -95,10 +95,12 @@ class Core {
   };
 
   [[nodiscard]] bool IsVotePending() const;
+  // A later acknowledgement of entries that waits for the same write says all that an earlier one
+  // does.
+  [[nodiscard]] bool ReplacesLast(NodeId to, const MessageBody& body) const;
   [[nodiscard]] Message Address(NodeId to, MessageBody body) const;
 
   Options options_;
-  RaftLog log_;
   Random random_;
   Tick now_;
 
@@ -119,6 +121,8 @@ class Core {
   std::optional<uint64_t> apply_read_;
   std::vector<Entry> apply_entries_;  // read from disk, next to hand out
   Index handed_out_index_;            // to the state machine; >= applied
+
+  RaftLog log_;
 };
 
 }  // namespace lockd::raft

@@ -9,7 +9,7 @@
 //   TimeNeverDecreases     along the log
 //   MarksOrdered           base <= applied <= handed out <= commit <= last
 //   DurableOrdered         durable <= written <= last
-//   UncommittedInMemory    every entry above min(commit, durable) is in memory
+//   UncommittedInMemory    every entry from min(commit, durable) on is in memory
 //   TailAccounted          the byte count of the tail is the sum over its entries
 //   LeaderVotedForItself   a leader's vote of its term is its own, and durable
 //   LeaderIsVoter          only voters campaign and lead

@@ -50,6 +50,9 @@ class Progress {
   [[nodiscard]] Index next_index() const { return next_index_; }
   [[nodiscard]] size_t inflight_appends() const { return inflight_.size(); }
   [[nodiscard]] size_t inflight_bytes() const { return inflight_bytes_; }
+  // The counter is the sum over the window, which holds only what is not acknowledged
+  // (invariants.h).
+  [[nodiscard]] bool IsInflightExact() const;
 
   // -- sending --
   // May an append with the entries from next_index be sent (or read from disk) now?

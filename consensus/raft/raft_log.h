@@ -9,7 +9,7 @@
 // Marks, all of them indexes, and what binds them (checked after every change, see invariants.h):
 //   base <= applied <= commit <= last     nothing at or below commit is ever truncated
 //   durable <= written <= last            written: handed out in a write; durable: that completed
-//   every entry above min(commit, durable) is in memory
+//   every entry from min(commit, durable) on is in memory
 //
 // A commit index may run ahead of this member's own durable index: what a majority has on disk is
 // committed whether or not this member is one of it.

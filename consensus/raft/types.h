@@ -204,9 +204,9 @@ struct RecoveredLog {
   Term base_term;
   ClusterTime base_time;
   Index last_index;  // on disk; base_index when no entry is
-  // The newest entries on disk, contiguous up to last_index: at least all above hard_state.commit
-  // (what may still be truncated must be comparable in memory), at least one when there is any, and
-  // beyond that as many as the tail limit allows.
+  // The newest entries on disk, contiguous up to last_index: at least all from hard_state.commit on
+  // (what may still be truncated, and what stands before it, must be known without a read), the
+  // last one when there is any, and beyond that as many as the tail limit allows.
   std::vector<Entry> tail;
 };
 

@@ -1,0 +1,187 @@
+#include "consensus/raft/core.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "protocol/base/check.h"
+
+namespace lockd::raft {
+
+Core::Core(const Options& options, RecoveredLog recovered)
+    : options_(options),
+      random_(options.seed),
+      term_(recovered.hard_state.term),
+      voted_for_(recovered.hard_state.voted_for),
+      handed_(recovered.hard_state),
+      handed_out_index_(recovered.base_index),
+      log_(std::move(recovered), options.tail_bytes_max) {
+  LOCKD_CHECK(!options.id.is_zero());
+  LOCKD_CHECK(options.heartbeat_ticks > 0);
+  LOCKD_CHECK(options.election_ticks_min > options.heartbeat_ticks, "an election timeout of ",
+              options.election_ticks_min, " ticks does not outlast the heartbeats");
+  LOCKD_CHECK(options.election_ticks_max > options.election_ticks_min,
+              "election timeouts need a range to be drawn from");
+  LOCKD_CHECK(log_.last_term() <= term_, "the log's last term ", log_.last_term(),
+              " is above the recovered term ", term_);
+}
+
+Tick Core::DrawElectionTick() {
+  return now_ + random_.Between(options_.election_ticks_min + 1, options_.election_ticks_max);
+}
+
+Tick Core::DrawEarlyElectionTick() {
+  return now_ + random_.Between(1, options_.heartbeat_ticks);
+}
+
+void Core::EnterTerm(Term term) {
+  LOCKD_CHECK(term > term_, "term goes from ", term_, " to ", term);
+  term_ = term;
+  voted_for_ = NodeId{0};
+  with_next_write_.clear();
+  deferred_.clear();
+}
+
+void Core::Vote(NodeId candidate) {
+  LOCKD_CHECK(voted_for_.is_zero() || voted_for_ == candidate, "second vote in term ", term_,
+              ": for ", voted_for_, " and ", candidate);
+  voted_for_ = candidate;
+}
+
+bool Core::IsVotePending() const {
+  return term_ != handed_.term || voted_for_ != handed_.voted_for;
+}
+
+bool Core::IsVoteDurable() const {
+  return !IsVotePending() && vote_write_ <= last_durable_;
+}
+
+Message Core::Address(NodeId to, MessageBody body) const {
+  return Message{id(), to, term_, std::move(body)};
+}
+
+void Core::Send(NodeId to, MessageBody body) {
+  messages_.push_back(Address(to, std::move(body)));
+}
+
+void Core::SendOnceDurable(NodeId to, MessageBody body, Index index) {
+  if (IsVotePending() || index > log_.written_index()) {
+    if (ReplacesLast(to, body)) with_next_write_.pop_back();
+    with_next_write_.push_back(Address(to, std::move(body)));
+    return;
+  }
+  const uint64_t write_id = std::max(vote_write_, log_.WriteHolding(index));
+  if (write_id <= last_durable_) {
+    Send(to, std::move(body));
+  } else {
+    deferred_.push_back({write_id, Address(to, std::move(body))});
+  }
+}
+
+bool Core::ReplacesLast(NodeId to, const MessageBody& body) const {
+  if (with_next_write_.empty() || with_next_write_.back().to != to) return false;
+  const auto* earlier = std::get_if<AppendReply>(&with_next_write_.back().body);
+  const auto* later = std::get_if<AppendReply>(&body);
+  return earlier != nullptr && later != nullptr && earlier->accepted && later->accepted &&
+         earlier->match_index <= later->match_index && earlier->round <= later->round;
+}
+
+uint64_t Core::StartRead(Index first, Index last) {
+  LOCKD_CHECK(first <= last && first >= log_.first_index() && last <= log_.durable_index(),
+              "read of [", first, ", ", last, "]");
+  reads_.push_back({++last_read_, first, last, options_.read_bytes_max});
+  return last_read_;
+}
+
+bool Core::HasPendingWrite() const {
+  return IsVotePending() || log_.has_unwritten();
+}
+
+WriteRequest Core::BeginWrite() {
+  LOCKD_CHECK(HasPendingWrite());
+  WriteRequest write;
+  write.id = ++last_write_;
+  if (IsVotePending()) vote_write_ = write.id;
+  const HardState hard_state{term_, voted_for_,
+                             std::min(log_.commit_index(), log_.durable_index())};
+  if (hard_state != handed_) {
+    write.hard_state = hard_state;
+    handed_ = hard_state;
+  }
+  write.entries = log_.BeginWrite(write.id, now_);
+  write.messages_once_durable = std::move(with_next_write_);
+  with_next_write_.clear();
+  return write;
+}
+
+void Core::EndWrites(uint64_t id) {
+  LOCKD_CHECK(id <= last_write_, "completion of write ", id, ", which was never asked for");
+  if (id <= last_durable_) return;
+  last_durable_ = id;
+  log_.EndWrites(id);
+  const auto still_waiting =
+      std::stable_partition(deferred_.begin(), deferred_.end(),
+                            [id](const Deferred& deferred) { return deferred.write_id <= id; });
+  for (auto it = deferred_.begin(); it != still_waiting; ++it) {
+    messages_.push_back(std::move(it->message));
+  }
+  deferred_.erase(deferred_.begin(), still_waiting);
+}
+
+bool Core::HasCommitted() const {
+  // One batch at a time: the next when all that was handed out is applied.
+  if (handed_out_index_ >= log_.commit_index() || log_.applied_index() < handed_out_index_) {
+    return false;
+  }
+  return !apply_entries_.empty() || !apply_read_.has_value();
+}
+
+std::vector<Entry> Core::TakeCommitted() {
+  if (!HasCommitted()) return {};
+  std::vector<Entry> entries;
+  const Index next = handed_out_index_ + 1;
+  if (!apply_entries_.empty()) {
+    entries = std::move(apply_entries_);
+    apply_entries_.clear();
+  } else if (log_.InMemory(next)) {
+    entries = log_.Copy(next, log_.commit_index(), options_.apply_bytes_max);
+  } else {
+    // All below the tail is committed and durable.
+    apply_read_ = StartRead(next, std::min(log_.commit_index(), log_.tail_first_index() - 1));
+    return {};
+  }
+  LOCKD_CHECK(entries.front().index == next, "would apply ", entries.front().index, " after ",
+              handed_out_index_);
+  handed_out_index_ = entries.back().index;
+  return entries;
+}
+
+bool Core::ApplyReadCompleted(uint64_t id, std::vector<Entry>& entries) {
+  if (apply_read_ != id) return false;
+  apply_read_.reset();
+  // The owner may have gone ahead by other means (Applied) while the read was under way.
+  if (entries.front().index == handed_out_index_ + 1) apply_entries_ = std::move(entries);
+  return true;
+}
+
+void Core::Applied(Index index) {
+  log_.AppliedTo(index);
+  if (index > handed_out_index_) {
+    handed_out_index_ = index;
+    apply_entries_.clear();
+  }
+}
+
+bool Core::HasOutput() const {
+  return !messages_.empty() || !released_reads_.empty() || !reads_.empty();
+}
+
+void Core::TakeOutput(Ready& ready) {
+  ready.messages = std::move(messages_);
+  ready.released_reads = std::move(released_reads_);
+  ready.reads = std::move(reads_);
+  messages_.clear();
+  released_reads_.clear();
+  reads_.clear();
+}
+
+}  // namespace lockd::raft

@@ -1,0 +1,267 @@
+#include "consensus/raft/raft.h"
+
+#include <utility>
+
+#include "consensus/raft/quorum.h"
+#include "protocol/base/check.h"
+
+namespace lockd::raft {
+
+Raft::Raft(const Options& options, RecoveredLog recovered)
+    : core_(options, std::move(recovered)), role_(Follower(core_, NodeId{0})) {}
+
+// -- inputs --
+
+void Raft::Step(Message message) {
+  if (message.to != id() || message.from == id() || !IsMember(configuration(), message.from) ||
+      !IsWellFormed(message)) {
+    return;
+  }
+  if (const auto* request = std::get_if<VoteRequest>(&message.body)) {
+    OnVoteRequest(message.from, message.term, *request);
+  } else if (FollowTermRules(message)) {
+    Dispatch(message.from, std::move(message.body));
+  }
+}
+
+void Raft::Tick(uint64_t count) {
+  core_.Advance(count);
+  if (auto* follower = std::get_if<Follower>(&role_)) {
+    Become(follower->OnTick(core_));
+  } else if (auto* candidate = std::get_if<Candidate>(&role_)) {
+    Become(candidate->OnTick(core_));
+  } else {
+    Become(std::get<Leader>(role_).OnTick(core_));
+  }
+}
+
+ProposeOutcome Raft::Propose(ClusterTime time, std::string payload, Index* index) {
+  auto* leader = std::get_if<Leader>(&role_);
+  if (leader == nullptr) return ProposeOutcome::kNotLeader;
+  if (!leader->Propose(core_, time, std::move(payload))) {
+    return ProposeOutcome::kTooManyUncommitted;
+  }
+  if (index != nullptr) *index = last_index();
+  return ProposeOutcome::kAccepted;
+}
+
+void Raft::RequestRead(uint64_t context) {
+  if (auto* leader = std::get_if<Leader>(&role_)) {
+    leader->RequestRead(context);
+  } else {
+    core_.Release({context, false, Index{0}});
+  }
+}
+
+void Raft::WriteCompleted(uint64_t id) {
+  core_.EndWrites(id);
+  if (auto* candidate = std::get_if<Candidate>(&role_)) {
+    Become(candidate->OnDurable(core_));
+  } else if (auto* leader = std::get_if<Leader>(&role_)) {
+    leader->OnDurable(core_);
+  }
+}
+
+void Raft::ReadCompleted(uint64_t id, std::vector<Entry> entries) {
+  LOCKD_CHECK(!entries.empty(), "read ", id, " came back empty");
+  for (size_t i = 1; i < entries.size(); ++i) {
+    LOCKD_CHECK(entries[i].index == entries[i - 1].index + 1, "gap in read ", id);
+  }
+  if (core_.ApplyReadCompleted(id, entries)) return;
+  // For a follower, if this member still leads in the term in which it asked; else of no use.
+  if (auto* leader = std::get_if<Leader>(&role_)) leader->OnReadCompleted(core_, id, entries);
+}
+
+void Raft::Campaign() {
+  if (is_leader() || !IsVoter(configuration(), id())) return;
+  Become(Transition::kPreVote);
+}
+
+void Raft::SuspectLeader() {
+  if (auto* follower = std::get_if<Follower>(&role_)) follower->SuspectLeader(core_);
+}
+
+void Raft::Applied(Index index) {
+  core_.Applied(index);
+}
+
+// -- outputs --
+
+bool Raft::HasReady(TakeWrite take_write) const {
+  if (core_.HasOutput() || core_.HasCommitted()) return true;
+  if (take_write == TakeWrite::kYes && core_.HasPendingWrite()) return true;
+  const auto* leader = std::get_if<Leader>(&role_);
+  return leader != nullptr && leader->HasOutput(core_);
+}
+
+Ready Raft::TakeReady(TakeWrite take_write) {
+  Ready ready;
+  if (auto* leader = std::get_if<Leader>(&role_)) leader->MakeOutput(core_);
+  if (take_write == TakeWrite::kYes && core_.HasPendingWrite()) ready.write = core_.BeginWrite();
+  ready.committed = core_.TakeCommitted();
+  core_.TakeOutput(ready);
+  return ready;
+}
+
+// -- state --
+
+Role Raft::role() const {
+  if (std::holds_alternative<Leader>(role_)) return Role::kLeader;
+  if (const auto* candidate = std::get_if<Candidate>(&role_)) {
+    return candidate->pre_vote() ? Role::kPreCandidate : Role::kCandidate;
+  }
+  return Role::kFollower;
+}
+
+NodeId Raft::leader_id() const {
+  if (std::holds_alternative<Leader>(role_)) return id();
+  const auto* follower = std::get_if<Follower>(&role_);
+  return follower == nullptr ? NodeId{0} : follower->leader_id();
+}
+
+bool Raft::has_committed_in_term() const {
+  const auto* leader = std::get_if<Leader>(&role_);
+  return leader != nullptr && leader->HasCommittedInTerm(core_);
+}
+
+size_t Raft::uncommitted_bytes() const {
+  const auto* leader = std::get_if<Leader>(&role_);
+  return leader == nullptr ? 0 : leader->uncommitted_bytes();
+}
+
+// -- votes --
+
+void Raft::OnVoteRequest(NodeId from, Term from_term, const VoteRequest& request) {
+  if (!IsVoter(configuration(), from)) return;
+  // Leader stickiness (thesis 4.2.3), before the term is looked at: a member that cannot hear the
+  // leader must not depose it. A request of the leader itself says that it has stepped down, which
+  // ends its lease at once. For liveness only.
+  if (is_leader() && request.campaign_term > term()) return;
+  if (const auto* follower = std::get_if<Follower>(&role_)) {
+    if (follower->leader_id() != from && follower->HasLiveLeader(core_)) return;
+  }
+  if (!request.pre_vote && from_term > term()) BecomeFollower(from_term, NodeId{0});
+  if (request.pre_vote) {
+    // Changes nothing here, whatever the answer.
+    const bool granted = request.campaign_term > term() &&
+                         core_.log().IsNoNewerThan(request.last_index, request.last_term);
+    core_.Send(from, VoteReply{true, request.campaign_term, granted});
+    return;
+  }
+  GrantVote(from, request);
+}
+
+void Raft::GrantVote(NodeId from, const VoteRequest& request) {
+  const bool granted = request.campaign_term == term() &&
+                       (core_.voted_for().is_zero() || core_.voted_for() == from) &&
+                       core_.log().IsNoNewerThan(request.last_index, request.last_term);
+  if (!granted) {
+    core_.Send(from, VoteReply{false, request.campaign_term, false});
+    return;
+  }
+  core_.Vote(from);
+  // A pre-candidate of this very term gives way; a follower gives the candidate time.
+  if (auto* follower = std::get_if<Follower>(&role_)) {
+    follower->PutOffElection(core_);
+  } else {
+    BecomeFollower(term(), NodeId{0});
+  }
+  core_.SendOnceDurable(from, VoteReply{false, request.campaign_term, true});
+}
+
+// -- terms and roles --
+
+bool Raft::FollowTermRules(const Message& message) {
+  const bool from_leader = std::holds_alternative<AppendRequest>(message.body) ||
+                           std::holds_alternative<Heartbeat>(message.body);
+  if (message.term > term()) {
+    BecomeFollower(message.term, from_leader ? message.from : NodeId{0});
+    return from_leader;  // a reply of a later term answers nothing that was asked in this one
+  }
+  if (message.term == term()) return true;
+  // A voter of an earlier term may grant a pre-vote: it does not enter a term for it.
+  const auto* vote = std::get_if<VoteReply>(&message.body);
+  if (vote != nullptr && vote->pre_vote) return true;
+  if (from_leader) AnswerStaleLeader(message);
+  return false;
+}
+
+// A leader of an earlier term that still has its majority would never learn of the later term from
+// members that merely ignore it, and this member, whose votes the others refuse while they hear
+// that leader, would be lost for the group.
+void Raft::AnswerStaleLeader(const Message& message) {
+  if (const auto* append = std::get_if<AppendRequest>(&message.body)) {
+    AppendReply reply;
+    reply.prev_index = append->prev_index;
+    reply.round = append->round;
+    core_.Send(message.from, reply);
+  } else {
+    core_.Send(message.from, HeartbeatReply{std::get<Heartbeat>(message.body).round});
+  }
+}
+
+void Raft::Dispatch(NodeId from, MessageBody body) {
+  if (auto* reply = std::get_if<VoteReply>(&body)) {
+    if (auto* candidate = std::get_if<Candidate>(&role_)) {
+      Become(candidate->OnVoteReply(core_, from, *reply));
+    }
+    return;
+  }
+  if (auto* leader = std::get_if<Leader>(&role_)) {
+    if (auto* append_reply = std::get_if<AppendReply>(&body)) {
+      leader->OnAppendReply(core_, from, *append_reply);
+    } else if (auto* heartbeat_reply = std::get_if<HeartbeatReply>(&body)) {
+      leader->OnHeartbeatReply(core_, from, *heartbeat_reply);
+    } else {
+      LOCKD_CHECK(false, "node ", from, " leads in term ", term(), ", and so does this one");
+    }
+    return;
+  }
+  const bool from_leader =
+      std::holds_alternative<AppendRequest>(body) || std::holds_alternative<Heartbeat>(body);
+  if (!from_leader) return;
+  // Somebody else won this term. The vote stays: it belongs to the term.
+  if (std::holds_alternative<Candidate>(role_)) BecomeFollower(term(), from);
+  auto& follower = std::get<Follower>(role_);
+  if (auto* append = std::get_if<AppendRequest>(&body)) {
+    follower.OnAppendRequest(core_, from, std::move(*append));
+  } else {
+    follower.OnHeartbeat(core_, from, std::get<Heartbeat>(body));
+  }
+}
+
+void Raft::BecomeFollower(Term new_term, NodeId leader) {
+  if (auto* old = std::get_if<Leader>(&role_)) old->End(core_);
+  if (new_term > term()) core_.EnterTerm(new_term);
+  role_ = Follower(core_, leader);
+}
+
+void Raft::Become(Transition transition) {
+  // A transition may lead to the next one at once: the only voter wins with its own vote.
+  while (transition != Transition::kNone) {
+    switch (transition) {
+      case Transition::kNone:
+        break;
+      case Transition::kFollow:
+        BecomeFollower(term(), NodeId{0});
+        transition = Transition::kNone;
+        break;
+      case Transition::kPreVote:
+        role_ = Candidate(core_, /*pre_vote=*/true);
+        transition = std::get<Candidate>(role_).Start(core_);
+        break;
+      case Transition::kCampaign:
+        core_.EnterTerm(term() + 1);
+        core_.Vote(id());
+        role_ = Candidate(core_, /*pre_vote=*/false);
+        transition = std::get<Candidate>(role_).Start(core_);
+        break;
+      case Transition::kLead:
+        role_ = Leader(core_);
+        transition = Transition::kNone;
+        break;
+    }
+  }
+}
+
+}  // namespace lockd::raft
