@@ -58,7 +58,7 @@ struct LogStoreOptions {
   // the recovered commit index are held whatever this says (see RecoveredLog::tail).
   size_t tail_bytes_max = 64 * 1024 * 1024;
   // Where a new log begins: after what a snapshot holds; default: with entry 1.
-  LogBase new_log_base;
+  LogBase new_log_base = {};
 };
 
 // Work that takes long and must not hold up writes. An owned value; see RunFileJobSlice.
@@ -69,12 +69,12 @@ struct FileJob {
     kRemove,   // unlink a segment that is no longer needed
   };
   Kind kind = Kind::kPrepare;
-  std::string directory;
+  std::string directory = {};
   uint64_t life = 0;           // kPrepare, kRecycle: of the segment that the file is for
   uint64_t old_life = 0;       // kRecycle, kRemove: of the segment that is no longer needed
   uint64_t segment_bytes = 0;  // kPrepare
   uint64_t done_bytes = 0;     // kPrepare: zero-filled so far
-  std::string head;            // kPrepare: in place before the name is; for a log's first segment
+  std::string head = {};       // kPrepare: in place before the name is; for a log's first segment
 };
 
 class LogStore;
