@@ -4,15 +4,20 @@
 //   envelope: u16 command version | u8 kind | u32 payload length | payload (fixed-width fields,
 //   lengths before bytes)
 //
-// An empty batch is a time entry. `EncodeCommand` appends one envelope, so that a leader builds a
-// batch as requests come in.
+// Payload fields are in the order of the structs in types.h; a number is u64 (times and durations
+// as their two's complement), an enum u8, a string u16 length + bytes, a list u16 count + elements.
+//
+// An empty batch is a time entry. `BatchBuilder` appends one envelope at a time, so that a
+// leader builds a batch as requests come in.
 //
 // Threading: pure value.
 #ifndef LOCKD_SERVER_STATE_COMMAND_H_
 #define LOCKD_SERVER_STATE_COMMAND_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -48,8 +53,10 @@ struct Batch {
 // message that says to upgrade). DataLoss: bytes that no version wrote.
 [[nodiscard]] absl::StatusOr<Batch> DecodeBatch(absl::string_view payload);
 
-// What the leader checks before proposing, so that apply never meets it: sizes, ranges, the right
-// kind of numbers. The message names the field, the value and the allowed range.
+// What the leader checks before proposing: sizes, ranges, the right kind of numbers. The message
+// names the field, the value and the allowed range. Apply refuses (kInvalid) exactly what this
+// refuses under the settings at that point of the log, so a change of these rules is a change of
+// what logged commands mean and needs a new feature level.
 [[nodiscard]] absl::Status ValidateCommand(const Command& command, const Settings& settings);
 
 }  // namespace lockd::state

@@ -1,0 +1,263 @@
+#include "server/state/session_table.h"
+
+#include <variant>
+
+#include "protocol/base/check.h"
+
+namespace lockd::state {
+namespace {
+
+Nonce ToNonce(absl::string_view bytes) {
+  Nonce nonce{};
+  LOCKD_CHECK(bytes.size() == nonce.size(), "a nonce of ", bytes.size(), " bytes");
+  std::copy(bytes.begin(), bytes.end(), nonce.begin());
+  return nonce;
+}
+
+// ---- Canonical bytes
+
+Digest SessionDigest(const Session& s) {
+  return Hasher(DigestTag::kSession)
+      .Word(s.id)
+      .Word(s.ttl_ms)
+      .Word(s.grace_ms)
+      .Bytes(absl::string_view(s.nonce.data(), s.nonce.size()))
+      .Bytes(s.owner_id)
+      .Finish();
+}
+
+Digest LeaseDigest(const Session& s) {
+  return Hasher(DigestTag::kLease)
+      .Word(s.id)
+      .Word(s.epoch)
+      .Word(s.deadline)
+      .Word(s.grace_deadline)
+      .Word(s.ended ? static_cast<uint64_t>(s.end_reason) : 0)
+      .Word(s.kept_until)
+      .Finish();
+}
+
+Digest AcknowledgedThroughDigest(const Session& s) {
+  return Hasher(DigestTag::kAcknowledgedThrough).Word(s.id).Word(s.acknowledged_through).Finish();
+}
+
+void HashInto(Hasher& hasher, const AcquireResult& r) {
+  hasher
+      .Word(static_cast<uint64_t>(r.kind) | static_cast<uint64_t>(r.limit) << 8 |
+            static_cast<uint64_t>(r.grant.mode) << 16)
+      .Word(r.grant.token)
+      .Word(r.grant.fence_floor)
+      .Word(r.grant.granted_at)
+      .Word(r.grant.hold_deadline)
+      .Word(r.waiters_before);
+}
+void HashInto(Hasher& hasher, const ReleaseResult& r) {
+  hasher.Word(static_cast<uint64_t>(r.outcome));
+}
+void HashInto(Hasher& hasher, const CancelResult& r) {
+  hasher.Word(static_cast<uint64_t>(r.outcome));
+  HashInto(hasher, r.acquire);
+}
+void HashInto(Hasher& hasher, const ReconcileResult& r) {
+  hasher.Word(r.cancelled).Word(r.released);
+}
+
+Digest ReplyDigest(const Session& s, Sequence sequence, const ReplyValue& reply) {
+  Hasher hasher(DigestTag::kReply);
+  hasher.Word(s.id).Word(sequence).Word(uint64_t{reply.index()});
+  std::visit([&hasher](const auto& r) { HashInto(hasher, r); }, reply);
+  return hasher.Finish();
+}
+
+Digest OutcomeDigest(const Session& s, Sequence acquire, const AcquireResult& outcome) {
+  Hasher hasher(DigestTag::kOutcome);
+  hasher.Word(s.id).Word(acquire);
+  HashInto(hasher, outcome);
+  return hasher.Finish();
+}
+
+}  // namespace
+
+uint32_t SessionTable::Find(SessionId id) const {
+  const uint32_t* slot = by_id_.Find(id);
+  return slot == nullptr ? kNoRecord : *slot;
+}
+
+uint32_t SessionTable::FindByNonce(absl::string_view nonce) const {
+  const uint32_t* slot = by_nonce_.Find(ToNonce(nonce));
+  return slot == nullptr ? kNoRecord : *slot;
+}
+
+uint32_t SessionTable::Open(SessionId id, const OpenSession& command, ClusterTime deadline) {
+  const uint32_t slot = sessions_.Allocate();
+  Session& s = sessions_[slot];
+  s.id = id;
+  s.nonce = ToNonce(command.nonce);
+  s.owner_id = command.owner_id;
+  s.ttl_ms = command.ttl_ms;
+  s.grace_ms = command.grace_ms;
+  s.epoch = ConnectionEpoch(1);
+  s.deadline = deadline;
+  by_id_.Insert(id, slot);
+  // A dead session that nobody cleaned up yet may have had this nonce; it is the new one's now.
+  by_nonce_.Insert(s.nonce, slot);
+  digest_->Add(SessionDigest(s));
+  digest_->Add(LeaseDigest(s));
+  digest_->Add(AcknowledgedThroughDigest(s));
+  return slot;
+}
+
+template <typename Change>
+void SessionTable::ChangeLease(uint32_t slot, Change change) {
+  Session& s = sessions_[slot];
+  digest_->Subtract(LeaseDigest(s));
+  change(s);
+  digest_->Add(LeaseDigest(s));
+}
+
+void SessionTable::Renew(uint32_t slot, ClusterTime deadline) {
+  ChangeLease(slot, [deadline](Session& s) { s.deadline = deadline; });
+}
+
+void SessionTable::Attach(uint32_t slot, ClusterTime deadline) {
+  ChangeLease(slot, [deadline](Session& s) {
+    s.deadline = deadline;
+    s.grace_deadline = kNeverCluster;
+    ++s.epoch;
+  });
+}
+
+void SessionTable::ArmGrace(uint32_t slot, ClusterTime grace_deadline) {
+  ChangeLease(slot, [grace_deadline](Session& s) { s.grace_deadline = grace_deadline; });
+}
+
+void SessionTable::End(uint32_t slot, SessionEndReason reason, ClusterTime deadline,
+                       ClusterTime kept_until) {
+  LOCKD_CHECK(!sessions_[slot].ended, "session ", sessions_[slot].id, " ends twice");
+  ChangeLease(slot, [&](Session& s) {
+    s.ended = true;
+    s.end_reason = reason;
+    s.deadline = deadline;
+    s.grace_deadline = kNeverCluster;
+    s.kept_until = kept_until;
+  });
+  ++kept_count_;
+  const Session& s = sessions_[slot];
+  if (FindByNonce(absl::string_view(s.nonce.data(), s.nonce.size())) == slot) {
+    by_nonce_.Erase(s.nonce);
+  }
+}
+
+void SessionTable::Forget(uint32_t slot) {
+  Session& s = sessions_[slot];
+  LOCKD_CHECK(s.ended && s.acquires.empty(), "session ", s.id, " is forgotten too early");
+  s.replies.DropThrough(Sequence(~uint64_t{0}), [&](const Reply& r) {
+    digest_->Subtract(ReplyDigest(s, r.sequence, r.value));
+  });
+  for (const auto& [acquire, outcome] : s.outcomes) {
+    digest_->Subtract(OutcomeDigest(s, acquire, outcome));
+  }
+  outcome_count_ -= s.outcomes.size();
+  digest_->Subtract(SessionDigest(s));
+  digest_->Subtract(LeaseDigest(s));
+  digest_->Subtract(AcknowledgedThroughDigest(s));
+  by_id_.Erase(s.id);
+  --kept_count_;
+  sessions_.Free(slot);
+}
+
+void SessionTable::AcknowledgeThrough(uint32_t slot, Sequence through) {
+  Session& s = sessions_[slot];
+  if (through <= s.acknowledged_through) return;
+  digest_->Subtract(AcknowledgedThroughDigest(s));
+  s.acknowledged_through = through;
+  digest_->Add(AcknowledgedThroughDigest(s));
+  s.replies.DropThrough(
+      through, [&](const Reply& r) { digest_->Subtract(ReplyDigest(s, r.sequence, r.value)); });
+}
+
+void SessionTable::AcknowledgeOutcomes(uint32_t slot, const std::vector<Sequence>& acquires) {
+  Session& s = sessions_[slot];
+  for (const Sequence acquire : acquires) {
+    const auto found = s.outcomes.find(acquire);
+    if (found == s.outcomes.end()) continue;
+    digest_->Subtract(OutcomeDigest(s, acquire, found->second));
+    s.outcomes.erase(found);
+    --outcome_count_;
+  }
+}
+
+void SessionTable::AddReply(uint32_t slot, Sequence sequence, const ReplyValue& reply) {
+  Session& s = sessions_[slot];
+  LOCKD_CHECK(sequence > s.acknowledged_through, "a reply at or below X");
+  s.replies.Insert(sequence, reply);
+  digest_->Add(ReplyDigest(s, sequence, reply));
+}
+
+void SessionTable::AddOutcome(uint32_t slot, Sequence acquire, const AcquireResult& outcome) {
+  Session& s = sessions_[slot];
+  if (ReplyValue* reply = s.replies.Find(acquire)) {
+    digest_->Subtract(ReplyDigest(s, acquire, *reply));
+    *reply = outcome;
+    digest_->Add(ReplyDigest(s, acquire, *reply));
+  }
+  const bool inserted = s.outcomes.emplace(acquire, outcome).second;
+  LOCKD_CHECK(inserted, "acquire ", acquire, " of session ", s.id, " has two outcomes");
+  digest_->Add(OutcomeDigest(s, acquire, outcome));
+  ++outcome_count_;
+}
+
+void SessionTable::AddAcquire(uint32_t slot, Sequence acquire, AcquireRef ref) {
+  Session& s = sessions_[slot];
+  const bool inserted = s.acquires.emplace(acquire, ref).second;
+  LOCKD_CHECK(inserted, "acquire ", acquire, " of session ", s.id, " lives twice");
+  if (!ref.is_waiting()) ++s.holds;
+}
+
+void SessionTable::RemoveAcquire(uint32_t slot, Sequence acquire) {
+  Session& s = sessions_[slot];
+  const auto found = s.acquires.find(acquire);
+  LOCKD_CHECK(found != s.acquires.end(), "acquire ", acquire, " is not one of session ", s.id);
+  if (!found->second.is_waiting()) --s.holds;
+  s.acquires.erase(found);
+}
+
+void SessionTable::CheckInvariants(ClusterTime now, DigestSum* digest) const {
+  uint64_t kept = 0;
+  uint64_t outcomes = 0;
+  uint64_t named = 0;
+  for (uint32_t slot = 0; slot < sessions_.end_id(); ++slot) {
+    if (!sessions_.IsLive(slot)) continue;
+    const Session& s = sessions_[slot];
+    LOCKD_CHECK(Find(s.id) == slot, "I-20: session ", s.id, " is not in its index");
+    const uint32_t by_nonce = FindByNonce(absl::string_view(s.nonce.data(), s.nonce.size()));
+    if (by_nonce == slot) ++named;
+    LOCKD_CHECK(!s.ended || by_nonce != slot, "I-20: ended session ", s.id, " has its nonce");
+    LOCKD_CHECK(by_nonce == slot || !s.IsLiveAt(now), "I-20: live session ", s.id,
+                " is not found by its nonce");
+    if (s.ended) ++kept;
+    outcomes += s.outcomes.size();
+    Sequence last = s.acknowledged_through;
+    for (const Reply& reply : s.replies) {
+      LOCKD_CHECK(reply.sequence > last, "I-21: replies of session ", s.id,
+                  " do not ascend above X: ", reply.sequence);
+      last = reply.sequence;
+      digest->Add(ReplyDigest(s, reply.sequence, reply.value));
+    }
+    LOCKD_CHECK(last.value() - s.acknowledged_through.value() <= kSequenceWindow,
+                "I-21: a reply of session ", s.id, " beyond the window: ", last);
+    for (const auto& [acquire, outcome] : s.outcomes) {
+      LOCKD_CHECK(outcome.kind != AcquireOutcomeKind::kQueued, "I-21: an outcome is not final");
+      digest->Add(OutcomeDigest(s, acquire, outcome));
+    }
+    digest->Add(SessionDigest(s));
+    digest->Add(LeaseDigest(s));
+    digest->Add(AcknowledgedThroughDigest(s));
+  }
+  LOCKD_CHECK(by_id_.size() == sessions_.live_count(), "I-20: session ids in the index");
+  LOCKD_CHECK(by_nonce_.size() == named, "I-20: nonces in the index");
+  LOCKD_CHECK(kept == kept_count_, "I-25: kept sessions: ", kept, " not ", kept_count_);
+  LOCKD_CHECK(outcomes == outcome_count_, "I-25: outcomes: ", outcomes, " not ", outcome_count_);
+}
+
+}  // namespace lockd::state
