@@ -84,8 +84,8 @@ FOLDERS = {
     ),
     "client/": Folder(("protocol/",), ("absl", "asio", "protobuf", "posix")),
     "client/session_fsm": Folder(("protocol/",), ("absl", "protobuf"), pure=True),
-    # Users copy or include this one alone: std only.
-    "client/fence_gate.h": Folder((), (), own_folder=False),
+    # A resource includes this one alone: no library but the number types.
+    "client/fence_gate.h": Folder(("protocol/base/",), (), own_folder=False),
     # Examples see what a user sees: the public headers and Asio.
     "client/examples/": Folder(("client/",), ("absl", "asio")),
     "tools/": Folder(PRODUCT + ("tools/",), EVERYTHING),
@@ -104,9 +104,6 @@ IMPURE_ABSL = (
     "absl/random/",
     "absl/debugging/",
 )
-# A hash map's order changes at every process start; only index_map.h, which has no begin(), holds one.
-HASH_CONTAINERS = ("absl/container/flat_hash", "absl/container/node_hash")
-HASH_CONTAINER_HOLDERS = ("server/state/index_map.h",)
 
 
 # ---------------------------------------------------------------------------------------------------
@@ -229,8 +226,6 @@ def include_error(path, folder, name, is_quoted):
         return f"{os.path.dirname(path)}/ may not include {name} ({library})"
     if folder.pure and name.startswith(IMPURE_ABSL):
         return f"a pure part may not include {name}"
-    if folder.pure and name.startswith(HASH_CONTAINERS) and path not in HASH_CONTAINER_HOLDERS:
-        return f"{name}: a pure part uses server/state/index_map.h, which cannot be iterated"
     return None
 
 
@@ -352,13 +347,30 @@ def pure_calls(tree):
 
 
 @rule
+def hash_order(tree):
+    """Pure parts never walk a hash map or set: its order changes at every process start."""
+    declared = re.compile(r"\b(?:flat|node)_hash_(?:map|set)<[^;(]*>\s+(\w+)\s*(?:;|\{|=|ABSL_)")
+    pure = [f for f in tree.cpp() if (folder_of(f.path) or Folder((), ())).pure]
+    names_of = {f.path: set(declared.findall("\n".join(f.code()))) for f in pure}
+    for file in pure:
+        names = names_of[file.path] | names_of.get(file.path[:-3] + ".h", set())
+        if not names:
+            continue
+        name = r"(?:\w+(?:\.|->))*(?:" + "|".join(sorted(names)) + ")"
+        walk = re.compile(rf"\bfor\s*\([^;]*:\s*{name}\s*\)|\b{name}(?:\.|->)c?begin\(|\berase_if\({name}\b")
+        for number, line in enumerate(file.code(), 1):
+            if walk.search(line):
+                yield file.path, number, "walks a hash container: keep an ordered one, or sort the keys"
+
+
+@rule
 def no_throw(tree):
     """Our functions do not throw: absl::Status for the world, LOCKD_CHECK for bugs."""
     for file in tree.cpp():
         if file.path.startswith("tests/"):
             continue
         for number, line in enumerate(file.code(), 1):
-            if re.search(r"\bthrow\b", line):
+            if re.search(r"\bthrow\b(?! CLI::)", line):  # how a CLI11 callback reports a bad value
                 yield file.path, number, "no throw: return absl::Status, or LOCKD_CHECK"
 
 

@@ -26,9 +26,9 @@ inline constexpr size_t kClusterNameBytesMax = 128;
 // Whose log it is.
 struct Identity {
   NodeId node_id;
-  std::string cluster_name;  // 1..kClusterNameBytesMax bytes
-  Incarnation incarnation;   // drawn when the directory was made
-  ClusterId cluster_id;      // zero until the node has learned it (LogWrite::cluster_id)
+  std::string cluster_name;   // 1..kClusterNameBytesMax bytes
+  Incarnation incarnation;    // drawn when the directory was made
+  ClusterId cluster_id = {};  // zero until the node has learned it (LogWrite::cluster_id)
 
   friend bool operator==(const Identity&, const Identity&) = default;
 };

@@ -32,15 +32,15 @@ struct LogBase {
 // cut first, as part of the same write.
 struct LogWrite {
   uint64_t id = 0;
-  std::optional<raft::HardState> hard_state;
-  std::vector<raft::Entry> entries;
+  std::optional<raft::HardState> hard_state = {};
+  std::vector<raft::Entry> entries = {};
   // Set once in a directory's life: the cluster that this node now belongs to, made durable before
   // the write completes.
-  std::optional<ClusterId> cluster_id;
+  std::optional<ClusterId> cluster_id = {};
   // Entries up to here may be forgotten: a durable snapshot holds their effect. Where the log does
   // not hold this very entry (it is shorter, or has another term there), all of the log is
   // forgotten and `entries` continue after the base. Takes effect before `entries`.
-  std::optional<LogBase> base;
+  std::optional<LogBase> base = {};
 };
 struct LogWriteDone {
   uint64_t id = 0;
@@ -49,8 +49,8 @@ struct LogWriteDone {
 // Entries [first, last] as far as `bytes_max` (sum of Entry::size_bytes) goes, at least one.
 struct LogRead {
   uint64_t id = 0;
-  raft::Index first;
-  raft::Index last;
+  raft::Index first = {};
+  raft::Index last = {};
   size_t bytes_max = 0;
 };
 struct LogReadDone {

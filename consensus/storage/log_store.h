@@ -36,7 +36,11 @@
 #include "consensus/raft/types.h"
 #include "consensus/storage/data_directory.h"
 #include "consensus/storage/file_system.h"
+#include "consensus/storage/log_index.h"
 #include "consensus/storage/log_job.h"
+#include "consensus/storage/recovery.h"
+#include "consensus/storage/wal_format.h"
+#include "consensus/storage/wal_writer.h"
 
 namespace lockd::storage {
 
@@ -54,7 +58,7 @@ struct LogStoreOptions {
   // the recovered commit index are held whatever this says (see RecoveredLog::tail).
   size_t tail_bytes_max = 64 * 1024 * 1024;
   // Where a new log begins: after what a snapshot holds; default: with entry 1.
-  LogBase new_log_base;
+  LogBase new_log_base = {};
 };
 
 // Work that takes long and must not hold up writes. An owned value; see RunFileJobSlice.
@@ -65,11 +69,12 @@ struct FileJob {
     kRemove,   // unlink a segment that is no longer needed
   };
   Kind kind = Kind::kPrepare;
-  std::string directory;
+  std::string directory = {};
   uint64_t life = 0;           // kPrepare, kRecycle: of the segment that the file is for
   uint64_t old_life = 0;       // kRecycle, kRemove: of the segment that is no longer needed
   uint64_t segment_bytes = 0;  // kPrepare
   uint64_t done_bytes = 0;     // kPrepare: zero-filled so far
+  std::string head = {};       // kPrepare: in place before the name is; for a log's first segment
 };
 
 class LogStore;
@@ -88,7 +93,7 @@ class LogStore {
   // Recovers the log in options.directory, or makes a new one. Failures: kWrongOwner (exit status
   // 11), kUnusable (12), kDamaged (14), kWriteFailed (15). `file_system` must outlive the store.
   static absl::StatusOr<OpenedLog> Open(FileSystem* file_system, const LogStoreOptions& options);
-  ~LogStore();
+  ~LogStore() = default;
   LogStore(const LogStore&) = delete;
   LogStore& operator=(const LogStore&) = delete;
 
@@ -106,18 +111,56 @@ class LogStore {
   // again after a while, or by the Write that needs the segment.
   void FileJobDone(const FileJob& job, const absl::Status& status);
 
-  [[nodiscard]] const LogBase& base() const;
-  [[nodiscard]] raft::Index last_index() const;
-  [[nodiscard]] const raft::HardState& hard_state() const;
-  [[nodiscard]] const Identity& identity() const;
+  [[nodiscard]] const LogBase& base() const { return index_.base(); }
+  [[nodiscard]] raft::Index last_index() const { return index_.last().index; }
+  [[nodiscard]] const raft::HardState& hard_state() const { return hard_state_; }
+  [[nodiscard]] const Identity& identity() const { return identity_; }
   [[nodiscard]] uint64_t bytes_on_disk() const;  // all segment files
 
   static constexpr size_t kSliceBytes = 256 * 1024;
 
  private:
-  struct Parts;  // see log_store.cc
-  explicit LogStore(std::unique_ptr<Parts> parts);
-  std::unique_ptr<Parts> parts_;
+  LogStore(FileSystem* file_system, const LogStoreOptions& options, const Identity& identity);
+
+  static absl::StatusOr<OpenedLog> Create(FileSystem* file_system, const LogStoreOptions& options);
+  static absl::StatusOr<OpenedLog> Resume(FileSystem* file_system, const LogStoreOptions& options,
+                                          Recovery recovery);
+  absl::StatusOr<raft::RecoveredLog> Recovered();
+
+  void CheckContract(const LogWrite& write) const;
+  void Encode(const LogWrite& write, bool forgets_all);
+  void Remember(const LogWrite& write, bool forgets_all, uint64_t life, uint64_t offset);
+  absl::Status Append();
+  absl::Status Roll();
+  absl::StatusOr<SegmentFile> TakeNextSegment(uint64_t bytes_needed);
+  absl::Status Seal(File* file, WalPosition position, uint64_t next_life);
+  void RetireOldSegments();
+  absl::Status Poison(const absl::Status& cause);
+  absl::Status ReadRun(const LogIndex::Found& run, const LogRead& read,
+                       std::vector<raft::Entry>* entries, size_t* bytes, bool* full);
+  absl::StatusOr<File*> FileToRead(uint64_t life);
+  [[nodiscard]] std::string PathOf(uint64_t life) const;
+
+  FileSystem* const file_system_;
+  const LogStoreOptions options_;
+
+  Identity identity_;
+  raft::HardState hard_state_;
+  LogIndex index_;
+  absl::Status failed_;  // not OK: the first failed write, for ever
+
+  WalWriter writer_;
+  std::unique_ptr<File> file_;  // of the newest segment
+  WalPosition position_;
+  std::vector<SegmentFile> segments_;  // in use, ascending by life; the newest is last
+  std::deque<SegmentFile> spares_;     // ready to be begun, ascending, all above the newest
+  std::deque<SegmentFile> retired_;    // hold nothing that is needed: to be recycled or removed
+  uint64_t life_max_ = 0;
+  bool preparing_ = false;             // a kPrepare or kRecycle job is out
+  uint64_t writes_until_prepare_ = 0;  // after a failed one
+
+  std::unique_ptr<File> read_file_;  // an older segment, kept for the next Read
+  uint64_t read_life_ = 0;
 };
 
 }  // namespace lockd::storage

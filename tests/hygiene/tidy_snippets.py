@@ -10,6 +10,7 @@ def include(path, *names):
     return {path: "".join(f"#include {name}\n" for name in names)}
 
 
+MAP = "absl::flat_hash_map<std::string, uint32_t> ids_;\n"
 RAFT = "consensus/raft/raft.cc"
 
 SNIPPETS = {
@@ -20,7 +21,6 @@ SNIPPETS = {
         ("bad", include(RAFT, "<google/protobuf/message.h>")),
         ("bad", include(RAFT, '"protocol/frame.h"')),
         ("bad", include(RAFT, '"consensus/storage/log_store.h"')),
-        ("bad", include(RAFT, '"absl/container/flat_hash_map.h"')),
         ("bad", include(RAFT, '"absl/time/clock.h"')),
         ("bad", include(RAFT, "<unistd.h>")),
         *(("bad", include(RAFT, f"<{name}>")) for name in ("thread", "chrono", "random", "iostream")),
@@ -32,7 +32,6 @@ SNIPPETS = {
         ("bad", include("consensus/storage/log_store.cc", '"consensus/raft/raft.h"')),
         ("bad", include("consensus/storage/log_store.cc", '"protocol/raft.pb.h"')),
         ("bad", include("server/state/lock_table.cc", '"consensus/raft/types.h"')),
-        ("bad", include("server/state/lock_table.cc", '"absl/container/flat_hash_map.h"')),
         ("good", include("server/state/index_map.h", '"absl/container/flat_hash_map.h"')),
         ("good", include("server/node/node.cc", '"consensus/raft/raft.h"', '"server/state/types.h"')),
         ("bad", include("server/node/node.cc", '"server/net/listener.h"')),
@@ -47,6 +46,7 @@ SNIPPETS = {
         ("bad", include("client/session_fsm.cc", "<boost/asio/any_io_executor.hpp>")),
         ("bad", include("client/session_fsm.h", "<chrono>")),
         ("bad", include("client/fence_gate.h", '"absl/strings/string_view.h"')),
+        ("good", include("client/fence_gate.h", '"protocol/base/ids.h"')),
         ("bad", include("client/examples/blocking.cc", '"protocol/frame.h"')),
         ("bad", include("server/main.cc", "<gtest/gtest.h>")),
         ("bad", include("tools/lockctl/main.cc", '"tests/support/history.h"')),
@@ -105,9 +105,18 @@ SNIPPETS = {
         ("good", {RAFT: "  ClusterTime time() const { return time_; }\n"}),
         ("good", {"server/net/a.cc": "  double ratio = 0;\n"}),
     ],
+    "hash_order": [
+        ("bad", {"server/state/a.cc": MAP + "for (const auto& [name, id] : ids_) Visit(id);\n"}),
+        ("bad", {"server/state/a.cc": MAP + "auto it = table->ids_.begin();\n"}),
+        ("bad", {"server/state/a.h": MAP, "server/state/a.cc": "for (auto& [k, v] : ids_) Visit(v);\n"}),
+        ("good", {"server/state/a.cc": MAP + "for (uint32_t id : SortedKeys(ids_)) Visit(id);\n"}),
+        ("good", {"server/state/a.cc": MAP + "if (ids_.find(name) == ids_.end()) return;\n"}),
+        ("good", {"server/net/a.cc": MAP + "for (const auto& [name, id] : ids_) Visit(id);\n"}),
+    ],
     "no_throw": [
         ("bad", {"client/a.cc": "  throw std::runtime_error(what);\n"}),
         ("good", {"client/a.cc": "  // does not throw\n"}),
+        ("good", {"server/config.cc": "if (!ok) throw CLI::ValidationError(flag, wrong);\n"}),
     ],
     "coroutine_lambda": [
         ("bad", {"client/a.cc": "co_await Run([this] { Go(); });\n"}),

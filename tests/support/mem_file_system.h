@@ -10,8 +10,9 @@
 //   ...                                             // all after it
 //   disk.Crash(MemFileSystem::Unsynced::kRandom, &random);   // power is back, with what survived
 //
-// "Steps" are the changing calls: Write, Sync, create, rename, unlink, create directory, sync
-// directory. Open files and locks of before a crash are dead: their calls return Unavailable.
+// Paths are absolute. "Steps" are the changing calls: Write, Sync, create, rename, unlink, create
+// directory, sync directory. Open files and locks of before a crash are dead: their calls return
+// Unavailable.
 //
 // Threading: one thread.
 #ifndef LOCKD_TESTS_SUPPORT_MEM_FILE_SYSTEM_H_
@@ -58,7 +59,8 @@ class MemFileSystem : public FileSystem {
 
   // -- crashes --
   // Ends the life of all open files and locks and leaves what a crash leaves. Power is on
-  // afterwards; planned faults are forgotten. `random` may be null for kKept and kLost.
+  // afterwards; planned faults are forgotten. `random` may be null for kKept and kLost. After
+  // kKept what was not synced is still not on the device: the next power cut may lose it.
   void Crash(Unsynced unsynced, Random* random);
   // What Crash would leave, as a file system of its own; this one goes on.
   [[nodiscard]] std::unique_ptr<MemFileSystem> CrashClone(Unsynced unsynced, Random* random) const;
@@ -107,9 +109,14 @@ class MemFileSystem : public FileSystem {
     std::shared_ptr<Inode> inode;  // create
   };
 
+  static void Apply(const NameChange& change, Names* names);
   // Counts a changing call; an error when power is off or a fault is due.
   absl::Status Step(const char* call, const std::string& path);
-  absl::Status Alive(const char* call, const std::string& path) const;
+  absl::Status CheckPower(const char* call, const std::string& path) const;
+  absl::Status CountRead(const std::string& path);
+  void ChangeNames(NameChange change);
+  [[nodiscard]] uint64_t TotalBytes() const;
+  [[nodiscard]] Inode* FileAt(const std::string& path) const;
 
   Names names_;
   Names durable_names_;
@@ -121,7 +128,6 @@ class MemFileSystem : public FileSystem {
   uint64_t fail_in_ = kNever;
   uint64_t fail_read_in_ = kNever;
   uint64_t capacity_bytes_ = kNever;
-  uint64_t total_bytes_ = 0;
   Counters counters_;
 };
 

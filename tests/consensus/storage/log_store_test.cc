@@ -1,0 +1,344 @@
+// The log as its user sees it: what was written is there after a restart, in the right order, and a
+// write costs what it should.
+#include "consensus/storage/log_store.h"
+
+#include "tests/consensus/storage/log_fixture.h"
+
+namespace lockd::storage {
+namespace {
+
+TEST_F(LogTest, ANewDirectoryHoldsAnEmptyLogAndTheDrawnIncarnation) {
+  Open();
+  EXPECT_TRUE(opened_.created);
+  EXPECT_EQ(opened_.identity.incarnation, options_.incarnation_draw);
+  EXPECT_EQ(opened_.log.last_index, raft::Index(0));
+  EXPECT_TRUE(opened_.log.tail.empty());
+}
+
+TEST_F(LogTest, TheIncarnationIsDrawnOnce) {
+  Open();
+  options_.incarnation_draw = Incarnation(99);
+  Open();
+  EXPECT_FALSE(opened_.created);
+  EXPECT_EQ(opened_.identity.incarnation, Incarnation(0x1122334455667788));
+}
+
+TEST_F(LogTest, EntriesAndHardStateAreThereAfterARestart) {
+  Open();
+  SetState(1, 3, 0);
+  Append(1, 3, 1);
+  SetState(1, 3, 2);
+  ReopenAndExpectAll();
+}
+
+TEST_F(LogTest, AcknowledgedWritesSurviveAPowerCut) {
+  Open();
+  Append(1, 3, 1);
+  Append(4, 4, 1, 2000);
+  CutPower();
+  ReopenAndExpectAll();
+}
+
+TEST_F(LogTest, AWriteOfNothingTouchesNothing) {
+  Open();
+  const uint64_t steps = disk_.counters().steps;
+  Write({});
+  EXPECT_EQ(disk_.counters().steps, steps);
+}
+
+TEST_F(LogTest, ASteadyWriteIsOneWriteAndOneSync) {
+  options_.segment_bytes = 1024 * 1024;
+  Open();
+  Append(1, 1, 1);
+  const MemFileSystem::Counters before = disk_.counters();
+  for (uint64_t i = 2; i <= 101; ++i) Append(i, i, 1, 300);
+  EXPECT_EQ(disk_.counters().writes - before.writes, 100u);
+  EXPECT_EQ(disk_.counters().syncs - before.syncs, 100u);
+  EXPECT_EQ(disk_.counters().steps - before.steps, 200u);
+}
+
+TEST_F(LogTest, TheLogGoesOnInAPreparedSegment) {
+  Open();
+  Append(1, 1, 1);
+  for (uint64_t i = 2; i <= 40; ++i) {
+    Prepare();
+    const uint64_t directory_syncs = disk_.counters().directory_syncs;
+    Append(i, i, 1);
+    EXPECT_EQ(disk_.counters().directory_syncs, directory_syncs) << "a write waited for a file";
+  }
+  EXPECT_GT(opened_.store->bytes_on_disk(), 5 * options_.segment_bytes);
+  ReopenAndExpectAll();
+}
+
+TEST_F(LogTest, TheLogGoesOnWhenNoSegmentIsPrepared) {
+  Open();
+  for (uint64_t i = 1; i <= 40; ++i) Append(i, i, 1);
+  ReopenAndExpectAll();
+}
+
+TEST_F(LogTest, AWriteLargerThanASegmentGetsOneOfItsOwnSize) {
+  Open();
+  Append(1, 2, 1);
+  Prepare();
+  Append(3, 4, 1, 50'000);
+  Append(5, 30, 1);
+  Prepare();
+  ReopenAndExpectAll();
+}
+
+// Old log  1 2 3 4 5      write  4' 5' 6'      then  1 2 3 4' 5' 6'
+TEST_F(LogTest, AConflictingSuffixIsReplaced) {
+  Open();
+  Append(1, 5, 1);
+  Append(4, 6, 2);
+  ReopenAndExpectAll();
+  EXPECT_EQ(opened_.log.tail.back(), MakeEntry(6, 2));
+}
+
+TEST_F(LogTest, AShorterSuffixIsReplacedAcrossManySegments) {
+  Open();
+  for (uint64_t i = 1; i <= 40; ++i) Append(i, i, 1);
+  Append(3, 3, 2);
+  CutPower();
+  ReopenAndExpectAll();
+  Append(4, 5, 2);
+  for (uint64_t i = 5; i <= 20; ++i) Append(i, i, i);
+  ReopenAndExpectAll();
+}
+
+TEST_F(LogTest, TheClusterIdIsLearnedWithAWriteAndKeptByLaterSegments) {
+  Open();
+  Append(1, 1, 1);
+  Write({.entries = {MakeEntry(2, 1)}, .cluster_id = ClusterId(77)});
+  ReopenAndExpectAll();
+  EXPECT_EQ(opened_.identity.cluster_id, ClusterId(77));
+  for (uint64_t i = 3; i <= 30; ++i) Append(i, i, 1);
+  Write({.base = MakeBase(29, 1)});
+  Prepare();
+  EXPECT_FALSE(disk_.Exists(Path(2))) << "the segment that held the record should be gone";
+  ReopenAndExpectAll();
+}
+
+TEST_F(LogTest, TheTailIsTheNewestEntriesWithinTheLimitAndAllThatIsNotCommitted) {
+  Open();
+  Append(1, 20, 1);
+  SetState(1, 0, 18);
+  options_.tail_bytes_max = 5 * MakeEntry(1, 1).size_bytes();
+  Open();
+  ASSERT_EQ(opened_.log.tail.size(), 5u);
+  EXPECT_EQ(opened_.log.tail.front(), MakeEntry(16, 1));
+  options_.tail_bytes_max = 1;
+  Open();
+  ASSERT_EQ(opened_.log.tail.size(), 2u);
+  EXPECT_EQ(opened_.log.tail.front(), MakeEntry(19, 1));
+  SetState(1, 0, 20);
+  Open();
+  ASSERT_EQ(opened_.log.tail.size(), 1u);
+  EXPECT_EQ(opened_.log.tail.front(), MakeEntry(20, 1));
+}
+
+TEST_F(LogTest, ReadGivesAtLeastOneEntryAndNoMoreThanAskedFor) {
+  Open();
+  Append(1, 10, 1);
+  const size_t one = MakeEntry(1, 1).size_bytes();
+  auto read =
+      opened_.store->Read({.first = raft::Index(3), .last = raft::Index(9), .bytes_max = 1});
+  ASSERT_TRUE(read.ok());
+  EXPECT_EQ(*read, std::vector<raft::Entry>({MakeEntry(3, 1)}));
+  read =
+      opened_.store->Read({.first = raft::Index(3), .last = raft::Index(9), .bytes_max = 2 * one});
+  ASSERT_TRUE(read.ok());
+  EXPECT_EQ(*read, std::vector<raft::Entry>({MakeEntry(3, 1), MakeEntry(4, 1)}));
+  read = opened_.store->Read(
+      {.first = raft::Index(9), .last = raft::Index(10), .bytes_max = 100 * one});
+  ASSERT_TRUE(read.ok());
+  EXPECT_EQ(*read, std::vector<raft::Entry>({MakeEntry(9, 1), MakeEntry(10, 1)}));
+}
+
+TEST_F(LogTest, EveryRangeCanBeReadAfterCutsAndRolls) {
+  Open();
+  for (uint64_t i = 1; i <= 15; ++i) Append(i, i, 1, 400);
+  for (uint64_t i = 6; i <= 12; ++i) Append(i, i, 2, 700);
+  for (uint64_t i = 10; i <= 20; i += 2) Append(i, i + 1, 3, 100);
+  for (uint64_t first = 1; first <= model_.last(); ++first) {
+    for (uint64_t last = first; last <= model_.last(); ++last) {
+      auto read = opened_.store->Read(
+          {.first = raft::Index(first), .last = raft::Index(last), .bytes_max = ~size_t{0}});
+      ASSERT_TRUE(read.ok()) << read.status();
+      const auto begin = model_.entries.begin();
+      ASSERT_EQ(*read, std::vector<raft::Entry>(begin + static_cast<long>(first) - 1,
+                                                begin + static_cast<long>(last)));
+    }
+  }
+}
+
+// -- a log that does not begin at entry 1 --
+
+TEST_F(LogTest, ANewLogMayBeginAfterASnapshot) {
+  options_.new_log_base = MakeBase(100, 7);
+  model_.base = MakeBase(100, 7);
+  model_.hard_state = MakeHardState(7, 0, 100);
+  ReopenAndExpectAll();
+  EXPECT_EQ(opened_.log.last_index, raft::Index(100));
+  Append(101, 103, 7);
+  ReopenAndExpectAll();
+}
+
+// compact everything, restart, append one.
+TEST_F(LogTest, ALogCompactedToNothingGoesOnAfterItsBase) {
+  Open();
+  Append(1, 10, 1);
+  SetState(1, 0, 10);
+  Write({.base = MakeBase(10, 1)});
+  ReopenAndExpectAll();
+  EXPECT_EQ(opened_.log.last_index, raft::Index(10));
+  EXPECT_TRUE(opened_.log.tail.empty());
+  Append(11, 11, 2);
+  ReopenAndExpectAll();
+}
+
+// the vote is not lost with the segments that compaction removes.
+TEST_F(LogTest, VoteAndTermSurviveTheRemovalOfTheSegmentThatHeldThem) {
+  Open();
+  SetState(4, 3, 0);
+  for (uint64_t i = 1; i <= 30; ++i) Append(i, i, 4);
+  Write({.base = MakeBase(29, 4)});
+  Prepare();
+  EXPECT_FALSE(disk_.Exists(Path(1)));
+  CutPower();
+  ReopenAndExpectAll();
+  EXPECT_EQ(opened_.log.hard_state.voted_for, NodeId(3));
+}
+
+// R-46 (b): install a snapshot far ahead, append a few, crash.
+TEST_F(LogTest, ASnapshotBeyondTheLogReplacesItAll) {
+  Open();
+  Append(1, 10, 1);
+  Write({.hard_state = MakeHardState(5, 0, 500),
+         .entries = {MakeEntry(501, 5), MakeEntry(502, 5)},
+         .base = MakeBase(500, 5)});
+  CutPower();
+  ReopenAndExpectAll();
+  EXPECT_EQ(opened_.log.base_index, raft::Index(500));
+}
+
+TEST_F(LogTest, ASnapshotOfAnotherHistoryReplacesTheLogThoughItIsShorter) {
+  Open();
+  Append(1, 10, 1);
+  Write({.hard_state = MakeHardState(2, 0, 5), .base = MakeBase(5, 2)});
+  EXPECT_EQ(opened_.store->last_index(), raft::Index(5));
+  ReopenAndExpectAll();
+}
+
+TEST_F(LogTest, ASnapshotOfThisHistoryKeepsWhatIsAboveIt) {
+  Open();
+  Append(1, 10, 1);
+  Write({.base = MakeBase(5, 1)});
+  EXPECT_EQ(opened_.store->last_index(), raft::Index(10));
+  ReopenAndExpectAll();
+}
+
+TEST_F(LogTest, SegmentsThatAreNotNeededAreRecycledAndDiskUseIsBounded) {
+  Open();
+  for (uint64_t i = 1; i <= 400; ++i) {
+    Append(i, i, 1, 300);
+    if (i % 10 == 0) Write({.base = MakeBase(i - 5, 1)});
+    Prepare();
+  }
+  EXPECT_LE(opened_.store->bytes_on_disk(), 8 * options_.segment_bytes);
+  ReopenAndExpectAll();
+}
+
+// A recycled file is full of valid records of its earlier life; none of them may be seen.
+TEST_F(LogTest, RecordsOfAnEarlierLifeAreBlankSpace) {
+  Open();
+  for (uint64_t i = 1; i <= 30; ++i) Append(i, i, 1, 300);
+  Write({.base = MakeBase(30, 1)});
+  for (uint64_t i = 31; i <= 60; ++i) {
+    Prepare();
+    Append(i, i, 1, 300);
+    ReopenAndExpectAll();
+    EXPECT_FALSE(opened_.tail_was_torn);
+  }
+}
+
+// -- failures are final --
+
+TEST_F(LogTest, AfterAFailedSyncNothingIsWrittenEverAgain) {
+  Open();
+  Append(1, 1, 1);
+  disk_.FailAt(2);  // the sync of the next write
+  absl::Status failed = TryWrite({.entries = {MakeEntry(2, 1)}});
+  EXPECT_EQ(FailureOf(failed), Failure::kWriteFailed);
+  EXPECT_EQ(ExitStatusOf(failed), 15);
+  const uint64_t steps = disk_.counters().steps;
+  EXPECT_EQ(TryWrite({.entries = {MakeEntry(2, 1)}}), failed);
+  EXPECT_EQ(TryWrite({}), failed);
+  EXPECT_EQ(disk_.counters().steps, steps) << "a poisoned log touched the disk";
+}
+
+// S-01: the page cache shows what the device never got, and a second sync says OK.
+TEST_F(LogTest, WhatAFailedSyncLeftInTheCacheIsNotBelieved) {
+  Open();
+  Append(1, 1, 1);
+  disk_.FailAt(2);
+  ASSERT_FALSE(TryWrite({.entries = {MakeEntry(2, 1)}}).ok());
+  CutPower(MemFileSystem::Unsynced::kKept);  // only the process ends; the cache stays
+  ReopenAndExpectAll();
+  CutPower(MemFileSystem::Unsynced::kLost);
+  ReopenAndExpectAll();
+}
+
+TEST_F(LogTest, AFullDiskEndsTheWriteThatNeedsASegment) {
+  Open();
+  Append(1, 1, 1);
+  disk_.set_capacity_bytes(options_.segment_bytes + 100);
+  absl::Status status;
+  uint64_t next = 2;
+  while (status.ok()) {
+    Prepare();  // fails and does no harm
+    const LogWrite write{.entries = {MakeEntry(next++, 1)}};
+    status = TryWrite(write);
+    if (status.ok()) model_.Apply(write);
+  }
+  EXPECT_EQ(ExitStatusOf(status), 15) << status;
+  EXPECT_GE(model_.entries.size(), 5u);
+  disk_.set_capacity_bytes(MemFileSystem::kNever);
+  CutPower(MemFileSystem::Unsynced::kKept);
+  ReopenAndExpectAll();
+}
+
+TEST_F(LogTest, AReadThatFindsOtherBytesSaysDamaged) {
+  Open();
+  for (uint64_t i = 1; i <= 20; ++i) Append(i, i, 1);
+  disk_.FlipByte(Path(1), 512 + 70, 0x40);
+  auto read =
+      opened_.store->Read({.first = raft::Index(1), .last = raft::Index(20), .bytes_max = 1000});
+  EXPECT_EQ(ExitStatusOf(read.status()), 14) << read.status();
+}
+
+// -- bugs of the caller are caught before they are on disk --
+
+using LogDeathTest = LogTest;
+
+TEST_F(LogDeathTest, AGapIsRefused) {
+  Open();
+  Append(1, 1, 1);
+  EXPECT_DEATH((void)TryWrite({.entries = {MakeEntry(3, 1)}}), "entry 3 after 1");
+}
+
+TEST_F(LogDeathTest, ACommittedEntryIsNotCut) {
+  Open();
+  Append(1, 5, 1);
+  SetState(2, 0, 3);
+  EXPECT_DEATH((void)TryWrite({.entries = {MakeEntry(3, 2)}}), "is committed");
+}
+
+TEST_F(LogDeathTest, TheTermNeverGoesBack) {
+  Open();
+  SetState(5, 0, 0);
+  EXPECT_DEATH((void)TryWrite({.hard_state = MakeHardState(4, 0, 0)}), "term 4 after 5");
+}
+
+}  // namespace
+}  // namespace lockd::storage

@@ -1,0 +1,445 @@
+#include "tests/support/mem_file_system.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "protocol/base/check.h"
+
+namespace lockd::storage {
+
+// A file (or directory: then only its being there counts).
+struct MemFileSystem::Inode {
+  bool is_directory = false;
+  std::string cached;   // what reads see
+  std::string durable;  // what the device has
+  // Sectors in which the two may differ: to be written by the next sync, or (after a failed sync)
+  // wrongly taken for written.
+  std::set<uint64_t> dirty;
+  std::set<uint64_t> forgotten;
+
+  void Write(uint64_t offset, absl::string_view bytes) {
+    if (bytes.empty()) return;
+    if (offset + bytes.size() > cached.size()) cached.resize(offset + bytes.size(), '\0');
+    bytes.copy(cached.data() + offset, bytes.size());
+    const uint64_t last = (offset + bytes.size() - 1) / kSectorBytes;
+    for (uint64_t sector = offset / kSectorBytes; sector <= last; ++sector) {
+      dirty.insert(sector);
+      forgotten.erase(sector);
+    }
+  }
+  // Copies one sector between two states of the file, growing `to` if need be.
+  static void CopySector(uint64_t sector, const std::string& from, std::string* to) {
+    const uint64_t begin = sector * kSectorBytes;
+    if (begin >= from.size()) return;
+    const uint64_t count = std::min(kSectorBytes, from.size() - begin);
+    if (to->size() < begin + count) to->resize(begin + count, '\0');
+    from.copy(to->data() + begin, count, begin);
+  }
+  void Sync() {
+    durable.resize(cached.size(), '\0');
+    for (uint64_t sector : dirty) CopySector(sector, cached, &durable);
+    dirty.clear();
+  }
+  void FailSync() {
+    forgotten.merge(dirty);
+    dirty.clear();
+  }
+  void DropCache() {
+    std::string device = durable;
+    device.resize(cached.size(), '\0');
+    for (uint64_t sector : forgotten) CopySector(sector, device, &cached);
+    forgotten.clear();
+  }
+  // What the device has after the power was cut.
+  [[nodiscard]] std::string AfterPowerCut(Unsynced unsynced, Random* random) const {
+    std::string left = durable;
+    if (unsynced == Unsynced::kLost) return left;
+    for (uint64_t sector : dirty) {
+      const uint64_t fate = random->Below(unsynced == Unsynced::kRandomGarbled ? 3 : 2);
+      if (fate == 0) continue;
+      CopySector(sector, cached, &left);
+      if (fate == 1) continue;
+      const uint64_t end = std::min((sector + 1) * kSectorBytes, left.size());
+      for (uint64_t i = sector * kSectorBytes; i < end; ++i) {
+        left[i] = static_cast<char>(random->Next());
+      }
+    }
+    return left;
+  }
+};
+
+class MemFile : public File {
+ public:
+  MemFile(MemFileSystem* file_system, std::shared_ptr<MemFileSystem::Inode> inode, std::string path,
+          bool writable)
+      : file_system_(file_system),
+        inode_(std::move(inode)),
+        path_(std::move(path)),
+        writable_(writable),
+        generation_(file_system->generation_) {}
+
+  absl::Status Write(uint64_t offset, absl::string_view bytes) override {
+    if (absl::Status s = Alive("write"); !s.ok()) return s;
+    if (!writable_) return absl::PermissionDeniedError(absl::StrCat("write ", path_));
+    absl::Status step = file_system_->Step("write", path_);
+    if (!step.ok()) {
+      // The kernel may have taken a part before it failed.
+      if (file_system_->power_) inode_->Write(offset, bytes.substr(0, bytes.size() / 2));
+      return step;
+    }
+    const uint64_t end = offset + bytes.size();
+    const uint64_t grows = end > inode_->cached.size() ? end - inode_->cached.size() : 0;
+    if (grows > 0 && file_system_->capacity_bytes_ != MemFileSystem::kNever &&
+        file_system_->TotalBytes() + grows > file_system_->capacity_bytes_) {
+      return absl::ResourceExhaustedError(absl::StrCat("write ", path_, ": no space left"));
+    }
+    inode_->Write(offset, bytes);
+    ++file_system_->counters_.writes;
+    file_system_->counters_.bytes_written += bytes.size();
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<size_t> Read(uint64_t offset, size_t count, char* to) override {
+    if (absl::Status s = Alive("read"); !s.ok()) return s;
+    if (absl::Status s = file_system_->CountRead(path_); !s.ok()) return s;
+    if (offset >= inode_->cached.size()) return size_t{0};
+    return inode_->cached.copy(to, count, offset);
+  }
+
+  absl::Status Sync() override {
+    if (absl::Status s = Alive("sync"); !s.ok()) return s;
+    absl::Status step = file_system_->Step("sync", path_);
+    if (!step.ok()) {
+      if (file_system_->power_) inode_->FailSync();
+      return step;
+    }
+    inode_->Sync();
+    ++file_system_->counters_.syncs;
+    return absl::OkStatus();
+  }
+
+  void DropCache() override {
+    if (Alive("drop cache").ok()) inode_->DropCache();
+  }
+
+  absl::StatusOr<uint64_t> Size() override {
+    if (absl::Status s = Alive("size"); !s.ok()) return s;
+    return inode_->cached.size();
+  }
+
+ private:
+  absl::Status Alive(const char* call) const {
+    if (generation_ != file_system_->generation_) {
+      return absl::UnavailableError(absl::StrCat(call, " ", path_, ": opened before a crash"));
+    }
+    return file_system_->CheckPower(call, path_);
+  }
+
+  MemFileSystem* const file_system_;
+  const std::shared_ptr<MemFileSystem::Inode> inode_;
+  const std::string path_;
+  const bool writable_;
+  const uint64_t generation_;
+};
+
+class MemFileLock : public FileLock {
+ public:
+  MemFileLock(MemFileSystem* file_system, std::string path)
+      : file_system_(file_system), path_(std::move(path)), generation_(file_system->generation_) {}
+  ~MemFileLock() override {
+    if (generation_ == file_system_->generation_) file_system_->locks_.erase(path_);
+  }
+
+ private:
+  MemFileSystem* const file_system_;
+  const std::string path_;
+  const uint64_t generation_;
+};
+
+MemFileSystem::MemFileSystem() {
+  auto root = std::make_shared<Inode>();
+  root->is_directory = true;
+  names_["/"] = durable_names_["/"] = root;
+}
+
+MemFileSystem::~MemFileSystem() = default;
+
+// -- FileSystem --
+
+absl::StatusOr<std::unique_ptr<File>> MemFileSystem::Open(const std::string& path, OpenMode mode) {
+  if (absl::Status s = CheckPower("open", path); !s.ok()) return s;
+  auto found = names_.find(path);
+  if (mode == OpenMode::kCreate) {
+    if (found != names_.end()) return absl::AlreadyExistsError(absl::StrCat("open ", path));
+    if (names_.count(ParentPath(path)) == 0) {
+      return absl::NotFoundError(absl::StrCat("open ", path));
+    }
+    if (absl::Status s = Step("create", path); !s.ok()) return s;
+    auto inode = std::make_shared<Inode>();
+    ChangeNames({.directory = ParentPath(path), .from = "", .to = path, .inode = inode});
+    return std::make_unique<MemFile>(this, inode, path, /*writable=*/true);
+  }
+  if (found == names_.end()) return absl::NotFoundError(absl::StrCat("open ", path));
+  if (found->second->is_directory) {
+    return absl::FailedPreconditionError(absl::StrCat("open ", path, ": is a directory"));
+  }
+  return std::make_unique<MemFile>(this, found->second, path, mode == OpenMode::kReadWrite);
+}
+
+absl::StatusOr<std::vector<std::string>> MemFileSystem::List(const std::string& directory) {
+  if (absl::Status s = CheckPower("list", directory); !s.ok()) return s;
+  auto found = names_.find(directory);
+  if (found == names_.end()) return absl::NotFoundError(absl::StrCat("list ", directory));
+  if (!found->second->is_directory) {
+    return absl::FailedPreconditionError(absl::StrCat("list ", directory, ": not a directory"));
+  }
+  std::vector<std::string> names;
+  for (const auto& [path, inode] : names_) {
+    if (path != "/" && ParentPath(path) == directory) {
+      names.push_back(path.substr(path.rfind('/') + 1));
+    }
+  }
+  return names;
+}
+
+absl::StatusOr<bool> MemFileSystem::IsDirectory(const std::string& path) {
+  if (absl::Status s = CheckPower("stat", path); !s.ok()) return s;
+  auto found = names_.find(path);
+  if (found == names_.end()) return absl::NotFoundError(absl::StrCat("stat ", path));
+  return found->second->is_directory;
+}
+
+absl::Status MemFileSystem::CreateDirectory(const std::string& path) {
+  if (absl::Status s = CheckPower("mkdir", path); !s.ok()) return s;
+  if (names_.count(path) != 0) return absl::AlreadyExistsError(absl::StrCat("mkdir ", path));
+  if (names_.count(ParentPath(path)) == 0) {
+    return absl::NotFoundError(absl::StrCat("mkdir ", path));
+  }
+  if (absl::Status s = Step("mkdir", path); !s.ok()) return s;
+  auto inode = std::make_shared<Inode>();
+  inode->is_directory = true;
+  ChangeNames({.directory = ParentPath(path), .from = "", .to = path, .inode = inode});
+  return absl::OkStatus();
+}
+
+absl::Status MemFileSystem::Rename(const std::string& from, const std::string& to) {
+  LOCKD_CHECK(ParentPath(from) == ParentPath(to), "rename across directories: ", from, " ", to);
+  if (absl::Status s = CheckPower("rename", from); !s.ok()) return s;
+  if (names_.count(from) == 0) return absl::NotFoundError(absl::StrCat("rename ", from));
+  if (absl::Status s = Step("rename", from); !s.ok()) return s;
+  ChangeNames({.directory = ParentPath(from), .from = from, .to = to, .inode = nullptr});
+  return absl::OkStatus();
+}
+
+absl::Status MemFileSystem::Unlink(const std::string& path) {
+  if (absl::Status s = CheckPower("unlink", path); !s.ok()) return s;
+  if (names_.count(path) == 0) return absl::NotFoundError(absl::StrCat("unlink ", path));
+  if (absl::Status s = Step("unlink", path); !s.ok()) return s;
+  ChangeNames({.directory = ParentPath(path), .from = path, .to = "", .inode = nullptr});
+  return absl::OkStatus();
+}
+
+absl::Status MemFileSystem::SyncDirectory(const std::string& directory) {
+  if (absl::Status s = CheckPower("sync directory", directory); !s.ok()) return s;
+  if (names_.count(directory) == 0) {
+    return absl::NotFoundError(absl::StrCat("sync directory ", directory));
+  }
+  if (absl::Status s = Step("sync directory", directory); !s.ok()) return s;
+  ++counters_.directory_syncs;
+  std::vector<NameChange> rest;
+  for (NameChange& change : pending_) {
+    if (change.directory == directory) {
+      Apply(change, &durable_names_);
+    } else {
+      rest.push_back(std::move(change));
+    }
+  }
+  pending_ = std::move(rest);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<FileLock>> MemFileSystem::LockFile(const std::string& path,
+                                                                  absl::string_view note) {
+  if (absl::Status s = CheckPower("lock", path); !s.ok()) return s;
+  if (auto held = locks_.find(path); held != locks_.end()) {
+    return absl::FailedPreconditionError(absl::StrCat(path, " is locked by ", held->second));
+  }
+  if (names_.count(path) == 0) {
+    absl::StatusOr<std::unique_ptr<File>> made = Open(path, OpenMode::kCreate);
+    if (!made.ok()) return made.status();
+  }
+  locks_[path] = std::string(note);
+  return std::make_unique<MemFileLock>(this, path);
+}
+
+// -- crashes --
+
+std::unique_ptr<MemFileSystem> MemFileSystem::CrashClone(Unsynced unsynced, Random* random) const {
+  auto clone = std::make_unique<MemFileSystem>();
+  std::map<const Inode*, std::shared_ptr<Inode>> copies;
+  const auto copy_of = [&](const std::shared_ptr<Inode>& inode) {
+    if (inode == nullptr) return inode;
+    std::shared_ptr<Inode>& copy = copies[inode.get()];
+    if (copy == nullptr) {
+      copy = std::make_shared<Inode>(*inode);
+      if (unsynced != Unsynced::kKept) {
+        copy->durable = copy->cached = inode->AfterPowerCut(unsynced, random);
+        copy->dirty.clear();
+        copy->forgotten.clear();
+      }
+    }
+    return copy;
+  };
+  clone->capacity_bytes_ = capacity_bytes_;
+  clone->durable_names_.clear();
+  for (const auto& [path, inode] : durable_names_) clone->durable_names_[path] = copy_of(inode);
+  if (unsynced == Unsynced::kKept) {
+    clone->names_.clear();
+    for (const auto& [path, inode] : names_) clone->names_[path] = copy_of(inode);
+    clone->pending_ = pending_;
+    for (NameChange& change : clone->pending_) change.inode = copy_of(change.inode);
+    return clone;
+  }
+  if (unsynced != Unsynced::kLost) {
+    // A journal keeps a prefix of the changes; POSIX promises not even that.
+    const bool in_order = random->Chance(1, 2);
+    for (const NameChange& change : pending_) {
+      const bool kept = random->Chance(1, 2);
+      if (!kept && in_order) break;
+      if (!kept) continue;
+      NameChange copied = change;
+      copied.inode = copy_of(change.inode);
+      Apply(copied, &clone->durable_names_);
+    }
+  }
+  // What lies in a directory that is gone is gone; a parent sorts before what is in it.
+  for (auto at = clone->durable_names_.begin(); at != clone->durable_names_.end();) {
+    const bool stays = clone->durable_names_.count(ParentPath(at->first)) != 0;
+    at = stays ? std::next(at) : clone->durable_names_.erase(at);
+  }
+  clone->names_ = clone->durable_names_;
+  return clone;
+}
+
+void MemFileSystem::Crash(Unsynced unsynced, Random* random) {
+  std::unique_ptr<MemFileSystem> left = CrashClone(unsynced, random);
+  names_ = std::move(left->names_);
+  durable_names_ = std::move(left->durable_names_);
+  pending_ = std::move(left->pending_);
+  locks_.clear();
+  ++generation_;
+  power_ = true;
+  cut_power_in_ = fail_in_ = fail_read_in_ = kNever;
+}
+
+// -- planned faults --
+
+void MemFileSystem::CutPowerAt(uint64_t step) {
+  cut_power_in_ = step;
+}
+void MemFileSystem::FailAt(uint64_t step) {
+  fail_in_ = step;
+}
+void MemFileSystem::FailReadAt(uint64_t count) {
+  fail_read_in_ = count;
+}
+void MemFileSystem::set_capacity_bytes(uint64_t bytes) {
+  capacity_bytes_ = bytes;
+}
+
+absl::Status MemFileSystem::Step(const char* call, const std::string& path) {
+  ++counters_.steps;
+  if (cut_power_in_ != kNever && --cut_power_in_ == 0) {
+    power_ = false;
+    return CheckPower(call, path);
+  }
+  if (fail_in_ != kNever && --fail_in_ == 0) {
+    fail_in_ = kNever;
+    return absl::UnknownError(absl::StrCat(call, " ", path, ": input/output error"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status MemFileSystem::CheckPower(const char* call, const std::string& path) const {
+  if (power_) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat(call, " ", path, ": the power is off"));
+}
+
+absl::Status MemFileSystem::CountRead(const std::string& path) {
+  if (fail_read_in_ != kNever && --fail_read_in_ == 0) {
+    fail_read_in_ = kNever;
+    return absl::UnknownError(absl::StrCat("read ", path, ": input/output error"));
+  }
+  return absl::OkStatus();
+}
+
+void MemFileSystem::Apply(const NameChange& change, Names* names) {
+  std::shared_ptr<Inode> inode = change.inode;
+  if (!change.from.empty()) {
+    auto found = names->find(change.from);
+    if (found == names->end()) return;  // the change that made it was lost
+    inode = found->second;
+    names->erase(found);
+  }
+  if (!change.to.empty()) (*names)[change.to] = inode;
+}
+
+void MemFileSystem::ChangeNames(NameChange change) {
+  Apply(change, &names_);
+  pending_.push_back(std::move(change));
+}
+
+uint64_t MemFileSystem::TotalBytes() const {
+  uint64_t bytes = 0;
+  for (const auto& [path, inode] : names_) bytes += inode->cached.size();
+  return bytes;
+}
+
+// -- damage and inspection --
+
+MemFileSystem::Inode* MemFileSystem::FileAt(const std::string& path) const {
+  auto found = names_.find(path);
+  LOCKD_CHECK(found != names_.end() && !found->second->is_directory, "no file ", path);
+  return found->second.get();
+}
+
+std::string MemFileSystem::Contents(const std::string& path) const {
+  return FileAt(path)->cached;
+}
+
+bool MemFileSystem::Exists(const std::string& path) const {
+  return names_.count(path) != 0;
+}
+
+void MemFileSystem::FlipByte(const std::string& path, uint64_t offset, uint8_t mask) {
+  Inode* inode = FileAt(path);
+  for (std::string* bytes : {&inode->cached, &inode->durable}) {
+    if (offset < bytes->size()) {
+      (*bytes)[offset] = static_cast<char>(static_cast<uint8_t>((*bytes)[offset]) ^ mask);
+    }
+  }
+}
+
+void MemFileSystem::Truncate(const std::string& path, uint64_t size) {
+  Inode* inode = FileAt(path);
+  SetContents(path, inode->cached.substr(0, size));
+}
+
+void MemFileSystem::SetContents(const std::string& path, std::string contents) {
+  auto& inode = names_[path];
+  if (inode == nullptr) inode = std::make_shared<Inode>();
+  durable_names_[path] = inode;
+  inode->dirty.clear();
+  inode->forgotten.clear();
+  inode->durable = contents;
+  inode->cached = std::move(contents);
+}
+
+void MemFileSystem::Remove(const std::string& path) {
+  names_.erase(path);
+  durable_names_.erase(path);
+}
+
+}  // namespace lockd::storage
