@@ -1,0 +1,223 @@
+// Power cuts at every step of a workload that appends, cuts a conflicting suffix, rolls over
+// segments, compacts, recycles and installs a base, with un-synced data lost, kept, torn or
+// garbled.
+//
+// What must hold: the recovered log is exactly what the acknowledged writes add up to, or that and
+// the one write that was under way. What one recovery has shown is there at the next one, too.
+#include <functional>
+
+#include "tests/consensus/storage/log_fixture.h"
+
+namespace lockd::storage {
+namespace {
+
+using Unsynced = MemFileSystem::Unsynced;
+
+// Writes in order; between them all background work is done.
+std::vector<LogWrite> DirectedWorkload() {
+  std::vector<LogWrite> writes;
+  const auto append = [&writes](uint64_t first, uint64_t last, uint64_t term, size_t bytes) {
+    LogWrite write;
+    for (uint64_t i = first; i <= last; ++i) write.entries.push_back(MakeEntry(i, term, bytes));
+    writes.push_back(std::move(write));
+  };
+  writes.push_back({.hard_state = MakeHardState(1, 2, 0)});
+  append(1, 3, 1, 100);
+  writes.push_back({.hard_state = MakeHardState(1, 2, 2),
+                    .entries = {MakeEntry(4, 1, 900)},
+                    .cluster_id = ClusterId(42)});
+  append(5, 8, 1, 300);  // three sectors; rolls over
+  append(9, 9, 1, 0);
+  // A conflicting suffix, in the next term and with a vote.
+  writes.push_back({.hard_state = MakeHardState(2, 3, 4),
+                    .entries = {MakeEntry(6, 2, 40), MakeEntry(7, 2, 40)}});
+  for (uint64_t i = 8; i <= 13; ++i) append(i, i, 2, 200);
+  append(14, 15, 2, 2500);  // larger than a segment
+  append(16, 16, 2, 10);
+  writes.push_back({.hard_state = MakeHardState(2, 3, 15), .base = MakeBase(14, 2)});
+  for (uint64_t i = 17; i <= 30; ++i) append(i, i, 2, 300);  // into recycled files
+  writes.push_back({.base = MakeBase(29, 2)});
+  // A snapshot beyond the log, and the log goes on behind it.
+  writes.push_back({.hard_state = MakeHardState(5, 0, 100),
+                    .entries = {MakeEntry(101, 5, 20)},
+                    .base = MakeBase(100, 5)});
+  for (uint64_t i = 102; i <= 112; ++i) append(i, i, 5, 200);
+  return writes;
+}
+
+struct Progress {
+  LogModel acknowledged;
+  LogModel under_way;  // acknowledged and the write that got no answer
+};
+
+// Runs the workload until the disk fails or all is done.
+Progress RunUntilFailure(MemFileSystem* disk, const std::vector<LogWrite>& writes) {
+  Progress progress;
+  absl::StatusOr<OpenedLog> opened = LogStore::Open(disk, SmallOptions());
+  if (!opened.ok()) return progress;
+  for (const LogWrite& write : writes) {
+    progress.under_way.Apply(write);
+    if (!opened->store->Write(write).ok()) return progress;
+    progress.acknowledged = progress.under_way;
+    RunFileJobs(disk, opened->store.get());
+  }
+  return progress;
+}
+
+std::unique_ptr<MemFileSystem> NewDisk() {
+  auto disk = std::make_unique<MemFileSystem>();
+  EXPECT_TRUE(disk->CreateDirectory("/data").ok());
+  EXPECT_TRUE(disk->SyncDirectory("/").ok());
+  return disk;
+}
+
+// The number of steps in the whole workload.
+uint64_t CountSteps(const std::vector<LogWrite>& writes) {
+  std::unique_ptr<MemFileSystem> disk = NewDisk();
+  const uint64_t before = disk->counters().steps;
+  const Progress progress = RunUntilFailure(disk.get(), writes);
+  EXPECT_EQ(progress.acknowledged, progress.under_way);
+  return disk->counters().steps - before;
+}
+
+LogModel Recovered(MemFileSystem* disk) {
+  absl::StatusOr<OpenedLog> opened = LogStore::Open(disk, SmallOptions());
+  EXPECT_TRUE(opened.ok()) << opened.status();
+  return opened.ok() ? LogModel::Of(&*opened) : LogModel();
+}
+
+// Opens what a crash has left, checks it, goes on writing, and checks again after another crash.
+void CheckWhatIsLeft(MemFileSystem* disk, const Progress& progress, Random* random) {
+  absl::StatusOr<OpenedLog> opened = LogStore::Open(disk, SmallOptions());
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  LogModel model = LogModel::Of(&*opened);
+  ASSERT_TRUE(model == progress.acknowledged || model == progress.under_way)
+      << testing::PrintToString(model) << "\nis neither  "
+      << testing::PrintToString(progress.acknowledged) << "\nnor  "
+      << testing::PrintToString(progress.under_way);
+  // What was recovered is on the device, whatever the crash had left in a cache.
+  ASSERT_EQ(Recovered(disk->CrashClone(Unsynced::kLost, nullptr).get()), model);
+  const uint64_t term = model.hard_state.term.value() + 1;
+  for (uint64_t i = 0; i < 12; ++i) {
+    LogWrite write{.entries = {MakeEntry(model.last() + 1, term, 150)}};
+    if (i == 0) write.hard_state = MakeHardState(term, 1, model.hard_state.commit.value());
+    ASSERT_TRUE(opened->store->Write(write).ok());
+    model.Apply(write);
+    RunFileJobs(disk, opened->store.get());
+  }
+  ASSERT_EQ(Recovered(disk->CrashClone(Unsynced::kRandomGarbled, random).get()), model);
+}
+
+TEST(LogCrash, APowerCutAtAnyStepLosesNothingAcknowledged) {
+  const std::vector<LogWrite> writes = DirectedWorkload();
+  const uint64_t steps = CountSteps(writes);
+  ASSERT_GT(steps, 150u);
+  Random random(7);
+  for (uint64_t step = 1; step <= steps; ++step) {
+    std::unique_ptr<MemFileSystem> disk = NewDisk();
+    disk->CutPowerAt(step);
+    const Progress progress = RunUntilFailure(disk.get(), writes);
+    for (Unsynced unsynced :
+         {Unsynced::kKept, Unsynced::kLost, Unsynced::kRandom, Unsynced::kRandom, Unsynced::kRandom,
+          Unsynced::kRandomGarbled, Unsynced::kRandomGarbled, Unsynced::kRandomGarbled}) {
+      SCOPED_TRACE(testing::Message() << "power cut at step " << step << ", un-synced data mode "
+                                      << static_cast<int>(unsynced));
+      std::unique_ptr<MemFileSystem> left = disk->CrashClone(unsynced, &random);
+      CheckWhatIsLeft(left.get(), progress, &random);
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+// The recovery itself may be cut off at any of its steps, and is then done again.
+TEST(LogCrash, APowerCutDuringRecoveryLosesNothingAcknowledged) {
+  const std::vector<LogWrite> writes = DirectedWorkload();
+  const uint64_t steps = CountSteps(writes);
+  Random random(8);
+  for (uint64_t step = 1; step <= steps; ++step) {
+    std::unique_ptr<MemFileSystem> disk = NewDisk();
+    disk->CutPowerAt(step);
+    const Progress progress = RunUntilFailure(disk.get(), writes);
+    for (uint64_t second = 1;; ++second) {
+      SCOPED_TRACE(testing::Message() << "power cut at step " << step << ", then at step " << second
+                                      << " of the recovery");
+      std::unique_ptr<MemFileSystem> left = disk->CrashClone(Unsynced::kRandomGarbled, &random);
+      left->CutPowerAt(second);
+      const bool was_cut = !LogStore::Open(left.get(), SmallOptions()).ok();
+      left->Crash(Unsynced::kRandomGarbled, &random);
+      CheckWhatIsLeft(left.get(), progress, &random);
+      if (HasFatalFailure()) return;
+      if (!was_cut) break;
+    }
+  }
+}
+
+// S-01: each call fails once with an input/output error and would succeed when repeated. The log is
+// poisoned; only the process ends, and later the power is cut: what the restart recovered stays.
+TEST(LogCrash, AnErrorAtAnyStepIsFinalAndWhatTheRestartShowsIsDurable) {
+  const std::vector<LogWrite> writes = DirectedWorkload();
+  const uint64_t steps = CountSteps(writes);
+  Random random(9);
+  for (uint64_t step = 1; step <= steps; ++step) {
+    SCOPED_TRACE(testing::Message() << "error at step " << step);
+    std::unique_ptr<MemFileSystem> disk = NewDisk();
+    disk->FailAt(step);
+    const Progress progress = RunUntilFailure(disk.get(), writes);
+    disk->Crash(Unsynced::kKept, nullptr);
+    CheckWhatIsLeft(disk.get(), progress, &random);
+    if (HasFatalFailure()) return;
+  }
+}
+
+// Random writes, cuts, bases and background work done late or not at all, with a crash at a random
+// step; many times over in the same directory.
+TEST(LogCrash, RandomWorkloadsSurviveRandomCrashes) {
+  for (uint64_t seed = 1; seed <= 60; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    Random random(seed);
+    std::unique_ptr<MemFileSystem> disk = NewDisk();
+    Progress progress;
+    for (int life = 0; life < 12; ++life) {
+      absl::StatusOr<OpenedLog> opened = LogStore::Open(disk.get(), SmallOptions());
+      ASSERT_TRUE(opened.ok()) << opened.status();
+      const LogModel model = LogModel::Of(&*opened);
+      ASSERT_TRUE(model == progress.acknowledged || model == progress.under_way)
+          << testing::PrintToString(model) << "\nis neither  "
+          << testing::PrintToString(progress.acknowledged) << "\nnor  "
+          << testing::PrintToString(progress.under_way);
+      progress.acknowledged = progress.under_way = model;
+      disk->CutPowerAt(random.Between(1, 150));
+      while (disk->power_is_on()) {
+        const LogModel& now = progress.acknowledged;
+        const uint64_t term = now.hard_state.term.value() + random.Below(2);
+        uint64_t first = now.last() + 1;
+        if (random.Chance(1, 6) && now.last() > now.hard_state.commit.value()) {
+          first = random.Between(now.hard_state.commit.value() + 1, now.last());
+        }
+        LogWrite write;
+        if (random.Chance(1, 12) && now.hard_state.commit > now.base.index) {
+          const uint64_t index =
+              random.Between(now.base.index.value() + 1, now.hard_state.commit.value());
+          const raft::Entry& entry = now.entries[index - now.base.index.value() - 1];
+          write.base = {.index = entry.index, .term = entry.term, .time = entry.time};
+        }
+        const uint64_t count = random.Below(4);
+        for (uint64_t i = 0; i < count; ++i) {
+          write.entries.push_back(MakeEntry(first + i, term, random.Below(700)));
+        }
+        const uint64_t last = count > 0 ? first + count - 1 : now.last();
+        write.hard_state = MakeHardState(term, random.Below(4),
+                                         random.Between(now.hard_state.commit.value(), last));
+        progress.under_way.Apply(write);
+        if (!opened->store->Write(write).ok()) break;
+        progress.acknowledged = progress.under_way;
+        if (random.Chance(1, 2)) RunFileJobs(disk.get(), opened->store.get());
+      }
+      opened->store.reset();
+      disk->Crash(static_cast<Unsynced>(random.Below(4)), &random);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lockd::storage

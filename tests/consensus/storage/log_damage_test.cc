@@ -1,0 +1,286 @@
+// Damage of every kind to a small log of several segments: every byte flipped, every sector zeroed
+// from every byte on, every length, every file missing, old or foreign.
+//
+// What must hold: the log is recovered exactly, or refused with file and offset. One case cannot be
+// told from a write that was under way at a crash: damage within the last batch. It is pinned here
+// to exactly that batch.
+#include <functional>
+#include <map>
+
+#include "consensus/storage/recovery.h"
+#include "consensus/storage/wal_format.h"
+#include "tests/consensus/storage/log_fixture.h"
+
+namespace lockd::storage {
+namespace {
+
+class LogDamageTest : public LogTest {
+ protected:
+  // Three segments in use and one prepared; the last batch holds entries 14 and 15.
+  void BuildLog() {
+    Open();
+    SetState(1, 3, 0);
+    for (uint64_t i = 1; i <= 10; ++i) {
+      Append(i, i, 1, i == 7 ? 600 : 20);
+      Prepare();
+    }
+    Append(9, 10, 2, 30);
+    Append(11, 13, 2, 150);
+    SetState(2, 1, 11);
+    without_last_batch_ = model_;
+    Append(14, 15, 2, 300);
+    Prepare();
+    absl::StatusOr<std::optional<Recovery>> recovery =
+        RecoverLog(&disk_, kWal, RecoveryMode::kReadOnly);
+    ASSERT_TRUE(recovery.ok() && recovery->has_value());
+    ASSERT_EQ((*recovery)->in_use.size(), 3u);
+    ASSERT_EQ((*recovery)->spare.size(), 1u);
+    newest_ = Path((*recovery)->end.life);
+    end_ = (*recovery)->end.offset;
+    last_batch_length_ = kBatchHeaderBytes + 2 * (kRecordHeaderBytes + 300);
+    last_batch_ = end_ - PadToSector(last_batch_length_);
+    for (const SegmentFile& file : (*recovery)->in_use) in_use_.push_back(Path(file.life));
+    for (const SegmentFile& file : (*recovery)->spare) spare_.push_back(Path(file.life));
+    opened_ = OpenedLog();
+  }
+
+  enum class Outcome { kExact, kRefused, kLostLastBatch };
+  // Opens the damaged log and fails the test unless it is one of the three. Leaves the files alone.
+  Outcome OpenDamaged() {
+    const absl::Status status = TryOpen();
+    if (!status.ok()) {
+      EXPECT_TRUE(FailureOf(status) == Failure::kDamaged ||
+                  FailureOf(status) == Failure::kWrongOwner)
+          << status;
+      EXPECT_NE(status.message().find("/data/wal/wal-"), absl::string_view::npos) << status;
+      return Outcome::kRefused;
+    }
+    const LogModel found = LogModel::Of(&opened_);
+    opened_ = OpenedLog();
+    if (found == model_) return Outcome::kExact;
+    EXPECT_EQ(found, without_last_batch_) << "silently wrong";
+    return Outcome::kLostLastBatch;
+  }
+
+  LogModel without_last_batch_;
+  std::vector<std::string> in_use_, spare_;
+  std::string newest_;
+  uint64_t last_batch_ = 0, last_batch_length_ = 0, end_ = 0;
+};
+
+TEST_F(LogDamageTest, NoFlippedByteGoesUnnoticedButInTheLastBatch) {
+  BuildLog();
+  uint64_t lost = 0;
+  for (const std::string& path : in_use_) {
+    for (uint64_t offset = 0; offset < options_.segment_bytes; ++offset) {
+      const auto mask = static_cast<uint8_t>(1u << (offset % 8));
+      disk_.FlipByte(path, offset, mask);
+      const Outcome outcome = OpenDamaged();
+      disk_.FlipByte(path, offset, mask);
+      const bool in_last_batch =
+          path == newest_ && offset >= last_batch_ && offset < last_batch_ + last_batch_length_;
+      ASSERT_EQ(outcome == Outcome::kLostLastBatch, in_last_batch) << path << " " << offset;
+      lost += outcome == Outcome::kLostLastBatch;
+      if (offset < kHeadBytes) {
+        ASSERT_EQ(outcome, Outcome::kRefused) << path << " " << offset;
+      }
+    }
+  }
+  EXPECT_EQ(lost, last_batch_length_);
+}
+
+TEST_F(LogDamageTest, AFlippedByteInAPreparedSegmentDoesNotMatter) {
+  BuildLog();
+  for (uint64_t offset = 0; offset < options_.segment_bytes; offset += 7) {
+    disk_.FlipByte(spare_.front(), offset, 0x10);
+    ASSERT_EQ(OpenDamaged(), Outcome::kExact) << offset;
+    disk_.FlipByte(spare_.front(), offset, 0x10);
+  }
+}
+
+// S-02: zeros from each byte to the end of its sector.
+TEST_F(LogDamageTest, NoZeroedSectorGoesUnnoticedButInTheLastBatch) {
+  BuildLog();
+  for (const std::string& path : in_use_) {
+    const std::string whole = disk_.Contents(path);
+    for (uint64_t offset = 0; offset < options_.segment_bytes; ++offset) {
+      std::string damaged = whole;
+      const uint64_t end = (offset / kSectorBytes + 1) * kSectorBytes;
+      std::fill(damaged.begin() + static_cast<long>(offset),
+                damaged.begin() + static_cast<long>(end), '\0');
+      if (damaged == whole) continue;
+      disk_.SetContents(path, damaged);
+      const Outcome outcome = OpenDamaged();
+      const bool in_last_batch = path == newest_ && offset >= last_batch_ && offset < end_;
+      ASSERT_EQ(outcome == Outcome::kLostLastBatch, in_last_batch) << path << " " << offset;
+    }
+    disk_.SetContents(path, whole);
+  }
+}
+
+TEST_F(LogDamageTest, ATruncatedSegmentIsRefusedWhateverIsLeftOfIt) {
+  BuildLog();
+  for (const std::string& path : in_use_) {
+    const std::string whole = disk_.Contents(path);
+    for (uint64_t size = 0; size < options_.segment_bytes; ++size) {
+      disk_.Truncate(path, size);
+      ASSERT_EQ(OpenDamaged(), Outcome::kRefused) << path << " " << size;
+      disk_.SetContents(path, whole);
+    }
+  }
+}
+
+TEST_F(LogDamageTest, ATornLastBatchIsCutAndTheLogGoesOn) {
+  BuildLog();
+  disk_.FlipByte(newest_, last_batch_ + 600, 0xff);
+  model_ = without_last_batch_;
+  ReopenAndExpectAll();
+  EXPECT_TRUE(opened_.tail_was_torn);
+  Append(14, 14, 2);
+  ReopenAndExpectAll();
+  EXPECT_FALSE(opened_.tail_was_torn);
+}
+
+// -- the decision table: one row for each thing that can have happened to the directory --
+
+struct Row {
+  std::string what;
+  std::function<void()> damage;
+  int exit_status;
+  std::string says;  // the message names this
+};
+
+TEST_F(LogDamageTest, TheDecisionTable) {
+  BuildLog();
+  const std::map<std::string, std::string> whole = [this] {
+    std::map<std::string, std::string> files;
+    for (const std::vector<std::string>* paths : {&in_use_, &spare_}) {
+      for (const std::string& path : *paths) files[path] = disk_.Contents(path);
+    }
+    return files;
+  }();
+  const auto flip = [this](size_t segment, uint64_t offset) {
+    return [this, segment, offset] { disk_.FlipByte(in_use_[segment], offset, 0x20); };
+  };
+  const auto remove = [this](const std::string& path) {
+    return [this, path] { disk_.Remove(path); };
+  };
+  const auto copy = [this, &whole](const std::string& from, const std::string& to) {
+    return [this, &whole, from, to] { disk_.SetContents(to, whole.at(from)); };
+  };
+  const std::string oldest = in_use_[0], middle = in_use_[1];
+  LogStoreOptions other = options_;
+
+  const Row rows[] = {
+      {"nothing", [] {}, 0, ""},
+      // Recovered as it was.
+      {"prepared segment missing", remove(spare_[0]), 0, ""},
+      {"prepared segment holds an older life", copy(oldest, spare_[0]), 0, ""},
+      {"a file that is none of ours", [this] { disk_.SetContents("/data/wal/x", "?"); }, 0, ""},
+      {"a file that was being prepared",
+       [this] { disk_.SetContents("/data/wal/preparing-000000000009", "?"); }, 0, ""},
+      {"padding of a batch", flip(0, 2 * 512 - 1), 0, ""},
+      {"blank space of the newest", [this] { disk_.FlipByte(newest_, end_ + 9, 1); }, 0, ""},
+      {"seal of the oldest",
+       [this, oldest] {
+         // The last sector but for the seal's own: entries fill the segment.
+         const std::string bytes = disk_.Contents(oldest);
+         disk_.FlipByte(oldest, bytes.find_last_not_of('\0'), 1);
+       },
+       0, ""},
+      // Refused: a file is missing.
+      {"oldest segment missing", remove(oldest), 14, "wal-000000000001"},
+      {"middle segment missing", remove(middle), 14, "wal-000000000002"},
+      {"newest segment missing", remove(newest_), 14, "wal-000000000003"},
+      {"all but the prepared one missing",
+       [&] {
+         for (const std::string& path : in_use_) disk_.Remove(path);
+       },
+       14, "wal-000000000004"},
+      // Refused: a file is damaged.
+      {"head of the oldest", flip(0, 100), 14, "wal-000000000001"},
+      {"head of the middle", flip(1, 100), 14, "wal-000000000002"},
+      {"head of the newest", flip(2, 100), 14, "wal-000000000003"},
+      {"first batch", flip(0, 512 + 40), 14, "at offset 512"},
+      {"last batch of an older segment", flip(1, 4096 - 512 - 512 + 3), 14, "wal-000000000002"},
+      {"a batch of the newest that is not the last", flip(2, 512 + 50), 14, "at offset 512"},
+      // Refused: a file of another place or time.
+      {"middle is a copy of the oldest", copy(oldest, middle), 14, "wal-000000000002"},
+      {"newest is a copy of the middle", copy(middle, newest_), 14, "wal-000000000003"},
+      {"oldest is a copy of the prepared", copy(spare_[0], oldest), 14, "wal-000000000001"},
+      {"middle with batches in another order",
+       [this, middle] {
+         std::string bytes = disk_.Contents(middle);
+         std::swap_ranges(bytes.begin() + 512, bytes.begin() + 1024, bytes.begin() + 1024);
+         disk_.SetContents(middle, bytes);
+       },
+       14, "at offset 512"},
+      {"started as another node", [&] { options_.node_id = NodeId(3); }, 11, "belongs to node 2"},
+      {"started in another cluster", [&] { options_.cluster_name = "mail"; }, 11,
+       "cluster \"orders\""},
+  };
+  for (const Row& row : rows) {
+    SCOPED_TRACE(row.what);
+    options_ = other;
+    row.damage();
+    const absl::Status status = TryOpen();
+    EXPECT_EQ(ExitStatusOf(status), row.exit_status) << status;
+    EXPECT_NE(status.message().find(row.says), absl::string_view::npos) << status;
+    if (status.ok()) {
+      EXPECT_EQ(LogModel::Of(&opened_), model_);
+    }
+    opened_ = OpenedLog();
+    const std::vector<std::string> names = disk_.List(kWal).value();
+    for (const std::string& name : names) disk_.Remove(JoinPath(kWal, name));
+    for (const auto& [path, contents] : whole) disk_.SetContents(path, contents);
+  }
+}
+
+// A segment of another node's log under the next name would otherwise be taken for the newest, and
+// all of ours for old ones to be recycled.
+TEST_F(LogDamageTest, ASegmentOfAnotherLogIsRefusedAndNothingIsThrownAway) {
+  MemFileSystem other_disk;
+  ASSERT_TRUE(other_disk.CreateDirectory("/data").ok());
+  LogStoreOptions other = options_;
+  other.incarnation_draw = Incarnation(5);
+  absl::StatusOr<OpenedLog> opened = LogStore::Open(&other_disk, other);
+  ASSERT_TRUE(opened.ok());
+  uint64_t i = 1;
+  while (!other_disk.Exists(Path(9))) {
+    ASSERT_TRUE(
+        opened->store
+            ->Write({.hard_state = MakeHardState(1, 0, 0), .entries = {MakeEntry(i++, 1, 1000)}})
+            .ok());
+  }
+  BuildLog();
+  disk_.SetContents(Path(9), other_disk.Contents(Path(9)));
+  EXPECT_EQ(ExitStatusOf(TryOpen()), 11);
+  // Also when it is the whole of another log that ended earlier than ours.
+  disk_.Remove(Path(9));
+  disk_.SetContents("/data/wal/wal-000000000002", other_disk.Contents(Path(2)));
+  EXPECT_EQ(ExitStatusOf(TryOpen()), 11);
+}
+
+TEST_F(LogDamageTest, AReadErrorDuringRecoveryIsRefused) {
+  BuildLog();
+  for (uint64_t count = 1; count <= 6; ++count) {
+    disk_.FailReadAt(count);
+    const absl::Status status = TryOpen();
+    EXPECT_EQ(ExitStatusOf(status), 14) << status;
+  }
+}
+
+TEST_F(LogDamageTest, ALogOfANewerFormatIsRefusedAsUnusable) {
+  BuildLog();
+  std::string bytes = disk_.Contents(newest_);
+  StoreLittle<uint32_t>(bytes.data() + head_at::kVersion, 2);
+  const absl::string_view covered(bytes.data() + head_at::kVersion, kHeadBytes - head_at::kVersion);
+  StoreLittle<uint32_t>(bytes.data() + head_at::kChecksum, Crc32c(covered));
+  disk_.SetContents(newest_, bytes);
+  const absl::Status status = TryOpen();
+  EXPECT_EQ(ExitStatusOf(status), 12) << status;
+  EXPECT_NE(status.message().find("version 2"), absl::string_view::npos) << status;
+}
+
+}  // namespace
+}  // namespace lockd::storage
