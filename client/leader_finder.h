@@ -43,7 +43,8 @@ class LeaderFinder {
   int64_t backoff_ms_max_;
   Random random_;
   size_t next_ = 0;
-  std::string hint_;
+  std::string hint_;  // to be dialled next; empty: none
+  std::string last_;  // dialled last
   int hints_in_a_row_ = 0;
   int64_t backoff_ms_ = 0;  // of the last failure
 };

@@ -16,7 +16,7 @@ inline constexpr char kDefaultEndpoint[] = "127.0.0.1:7420";
 struct ClientOptions {
   // host:port of nodes, any of them; the leader is found from there.
   std::vector<std::string> endpoints = {kDefaultEndpoint};
-  std::string client_name;  // for the servers' logs, at most 64 bytes
+  std::string client_name{};  // for the servers' logs, at most 64 bytes
   // From dialing a node to being served by it; then another one is tried.
   std::chrono::milliseconds connect_timeout{2'000};
   // Pause before another dial; doubles with each failure, with jitter.
@@ -25,7 +25,8 @@ struct ClientOptions {
 };
 
 struct SessionOptions {
-  std::string owner_id;  // shown by `lockctl get`, at most 256 bytes; empty: host name and process
+  std::string
+      owner_id{};  // shown by `lockctl get`, at most 256 bytes; empty: host name and process
   // The session, and all its locks, ends this long after the last keep-alive: 1 s to 1 h.
   std::chrono::milliseconds ttl{10'000};
   // Disconnect grace: the session ends this long after its connection closed (a crash frees the

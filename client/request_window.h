@@ -31,7 +31,7 @@ struct Request {
   RequestKind kind = RequestKind::kAcquire;
   bool in_flight = false;  // on the current link
   uint64_t subject = 0;    // the operation, or for a reconcile its place in the batch
-  LocalTime sent_at;       // last time
+  LocalTime sent_at{};     // last time
 };
 
 class RequestWindow {
@@ -55,8 +55,10 @@ class RequestWindow {
   [[nodiscard]] Request* FindByRequestId(uint32_t request_id);
   // Unique among the unanswered ones, never zero, below 2^31.
   [[nodiscard]] static uint32_t RequestId(Sequence sequence) {
-    return static_cast<uint32_t>(sequence.value() & 0x3fffffffu) | 0x40000000u;
+    return static_cast<uint32_t>(sequence.value() & (kRequestIdBit - 1)) | kRequestIdBit;
   }
+  // Set in the request id of every mutation, and of nothing else.
+  static constexpr uint32_t kRequestIdBit = 0x40000000u;
 
   void SetInFlight(Request& request, bool in_flight);
   // The place is free afterwards.
@@ -64,8 +66,20 @@ class RequestWindow {
   // The link is gone: nothing is in flight; all are to be sent again.
   void LinkLost();
 
-  // The first one, in order of sequence, that is not in flight; null when all are.
-  [[nodiscard]] Request* NextToSend();
+  // The unanswered request with the smallest sequence, or null.
+  [[nodiscard]] const Request* Oldest() const;
+
+  // Calls `send` for each request that is not in flight, in order of sequence. It returns whether
+  // the request is in flight now; those that are not are offered again next time.
+  template <typename Send>
+  void ForEachToSend(Send send) {
+    bool all_before_sent = true;
+    for (Sequence sequence = send_from_; sequence < next_; ++sequence) {
+      Request* request = Find(sequence);
+      if (request != nullptr && !request->in_flight && !send(*request)) all_before_sent = false;
+      if (all_before_sent) send_from_ = sequence + 1;
+    }
+  }
 
  private:
   std::vector<Request> places_;

@@ -64,6 +64,7 @@ class AttachSessionReply;
 class CancelReply;
 class Error;
 class Grant;
+class OpenSessionReply;
 class ReleaseReply;
 class Stamp;
 }  // namespace lockd::pb
@@ -219,69 +220,81 @@ class SessionFsm {
     OperationId id;
     Phase phase = Phase::kFree;
     bool abandoned = false;
-    bool cancel_sent = false;    // or waits to be sent
     bool release_waits = false;  // a caller waits for the release to complete
     std::string name;
     int64_t wait_ms = 0;
+    int64_t server_wait_ms = 0;  // what was left of it when the request was first sent
     int64_t max_hold_ms = 0;
-    LocalTime called_at;            // by the caller
+    LocalTime called_at;
     LocalTime timer = kNeverLocal;  // its entry in timers_
-    Sequence sequence;              // its acquire id, zero while kLocal
+    Sequence sequence;              // its acquire id; zero while kLocal
     LocalTime first_sent_at;
     FencingToken token;
+    FencingToken fence_floor;
     LocalTime hold_deadline = kNeverLocal;
   };
   struct ReconcileBatch {
+    Sequence sequence{};  // of its request
     Sequence after;
     Sequence watermark;
-    std::vector<Sequence> live;
+    std::vector<Sequence> live{};
   };
   // A control request (open, attach, keep-alive, ping, close) on the current link.
   struct Control {
     Opcode opcode = Opcode::kHello;
     uint32_t request_id = 0;
     uint64_t transmission = 0;
-    LocalTime sent_at;
+    LocalTime sent_at{};
   };
 
   // session_fsm.cc: time, life and link.
   void Advance(LocalTime now);
-  void Lose(LocalTime now, Life life, absl::string_view message);
-  void FinishClose(LocalTime now, bool acknowledged);
-  void Dialled(LocalTime now);
-  void DropLink(LocalTime now, bool back_off);
+  void Lose(Life life, absl::string_view message);
+  void FinishClose(bool acknowledged);
+  void CheckLink(LocalTime now);
+  void StartDial(LocalTime now);
+  void DropLink();
+  void Retry(LocalTime now, int64_t at_least_ms = 0);  // drops the link and dials after a while
   void Redirect(LocalTime now, absl::string_view address);
-  void SendHello();
+  void Attached(LocalTime now, LocalTime sent_at, ConnectionEpoch epoch);
+  uint32_t NewControl(LocalTime now, Opcode opcode, uint64_t transmission);
   void SendOpenOrAttach(LocalTime now);
   void SendKeepAlive(LocalTime now);
   void SendPing(LocalTime now);
   void SendClose(LocalTime now);
-  uint32_t NewControl(LocalTime now, Opcode opcode, uint64_t transmission);
-  void CheckLink(LocalTime now);
-  void Attached(LocalTime now, LocalTime sent_at, ConnectionEpoch epoch);
+  void ScheduleKeepAlive(LocalTime sent_at);
+  void ExpectAnswer(LocalTime now);
+  [[nodiscard]] int64_t PingMs() const;
+  [[nodiscard]] int64_t SilenceNs() const;
+  [[nodiscard]] LocalTime SilentAt() const;
+  [[nodiscard]] LocalTime NextWakeup() const;
   [[nodiscard]] bool is_attached() const { return link_state_ == LinkState::kAttached; }
   [[nodiscard]] bool is_over() const {
     return life_ == Life::kClosed || life_ == Life::kLost || life_ == Life::kOpenFailed;
   }
-  [[nodiscard]] int64_t SilenceNs() const;
-  [[nodiscard]] LocalTime NextWakeup(LocalTime now) const;
 
-  // session_replies.cc: frames. False: the link is to be closed.
+  // session_replies.cc: frames. False: the server misbehaves, the link is to be closed.
   bool OnFrame(LocalTime now, const FrameView& frame);
   bool OnHello(LocalTime now, const FrameView& frame);
   bool OnControlReply(LocalTime now, const FrameView& frame);
   bool OnControlError(LocalTime now, const Control& control, const pb::Error& error);
+  bool OnOpenReply(LocalTime now, const Control& control, const pb::OpenSessionReply& reply);
+  bool OnAttachReply(LocalTime now, const Control& control, const pb::AttachSessionReply& reply);
   bool OnPush(LocalTime now, const FrameView& frame);
   bool OnMutationReply(LocalTime now, const FrameView& frame);
   bool OnMutationError(LocalTime now, Request& request, const pb::Error& error);
-  bool OnLeaderError(LocalTime now, const pb::Error& error);
-  bool OnAttachReply(LocalTime now, const Control& control, const pb::AttachSessionReply& reply);
-  bool OnAcquireReply(LocalTime now, Request& request, const pb::AcquireReply& reply);
-  bool OnReleaseReply(LocalTime now, Request& request, const pb::ReleaseReply& reply);
-  bool OnCancelReply(LocalTime now, Request& request, const pb::CancelReply& reply);
-  // A final outcome of a queued acquire, from a push, an attach or a cancel.
-  bool OnOutcome(LocalTime now, const pb::AcquireOutcome& outcome);
-  // False when the stamp goes backwards or is missing: a deposed leader, or a state of before.
+  bool OnAcquireReply(Request& request, const pb::AcquireReply& reply);
+  bool OnReleaseReply(Request& request, const pb::ReleaseReply& reply);
+  bool OnCancelReply(Request& request, const pb::CancelReply& reply);
+  // A final outcome of a queued acquire, from a push or an attach.
+  bool OnOutcome(const pb::AcquireOutcome& outcome);
+  void OnRefused(Operation& operation, int result, absl::string_view limit_name,
+                 int64_t retry_after_ms);
+  void OnLeaderError(LocalTime now, const pb::Error& error);
+  void OnSessionEnded(absl::string_view message);
+  void Settle(Operation& operation);
+  void AcknowledgeOutcome(Sequence acquire);
+  // False when the stamp is missing or goes backwards: a deposed leader, or a state of before.
   bool AcceptStamp(const pb::Stamp& stamp);
 
   // session_operations.cc: acquires, holds, and the requests that carry them.
@@ -290,23 +303,22 @@ class SessionFsm {
   Operation& NewOperation(LocalTime now);
   void Free(Operation& operation);
   void SetTimer(Operation& operation, LocalTime at);
-  void OnOperationTimer(LocalTime now, Operation& operation);
+  void OnOperationTimer(Operation& operation);
   void Complete(Operation& operation, AcquireStatus status, absl::string_view message,
                 int64_t retry_after_ms);
-  void Abandon(LocalTime now, Operation& operation, AcquireStatus status);
-  void StartRelease(LocalTime now, Operation& operation);
-  void OnGranted(LocalTime now, Operation& operation, const pb::Grant& grant);
-  // The acquire ended without a hold.
-  void OnNotGranted(Operation& operation, AcquireStatus status, absl::string_view message,
-                    int64_t retry_after_ms);
-  void AcknowledgeOutcome(Sequence acquire);
-  void EndAllOperations(LocalTime now, bool report_lost);
-  void StartReconcile();
+  void EndWithoutHold(Operation& operation, AcquireStatus status, absl::string_view message,
+                      int64_t retry_after_ms);
+  void Abandon(Operation& operation, AcquireStatus status, absl::string_view message);
+  void OnGranted(Operation& operation, const pb::Grant& grant);
+  void StartRelease(Operation& operation);
+  void EndAllOperations();
+  void ForgetEndedWaiting();
   void Pump(LocalTime now);  // sends what may be sent
-  void SendNew(LocalTime now, RequestKind kind, Operation* operation, size_t reconcile);
+  void SendAcquire(LocalTime now, Operation& operation);
   void SendRequest(LocalTime now, Request& request);
-  std::vector<Sequence> TakeAcknowledgements();
-  [[nodiscard]] bool WindowHasRoomFor(RequestKind kind) const;
+  void StartReconcile(LocalTime now);
+  void BuildReconciles();
+  [[nodiscard]] bool HasRoomFor(RequestKind kind) const;
 
   // -- constant --
   const SessionConfig config_;
@@ -318,10 +330,10 @@ class SessionFsm {
   SessionId session_id_;
   Lease lease_;
   std::string end_message_;
+  std::string last_refusal_;   // what a server said last; the reason if the session never opens
+  bool open_refused_ = false;  // for ever, not for now
   LocalTime open_deadline_ = kNeverLocal;
   LocalTime close_deadline_ = kNeverLocal;
-  LocalTime keep_alive_at_ = kNeverLocal;  // when the next one is due; attached only
-  LocalTime ping_at_ = kNeverLocal;
   uint64_t next_transmission_ = 1;
   // The newest stamp seen in a reply of a leader.
   uint64_t seen_term_ = 0;
@@ -332,18 +344,25 @@ class SessionFsm {
   // -- the link --
   LeaderFinder finder_;
   LinkState link_state_ = LinkState::kNone;
-  LinkId link_;  // the last one dialled
+  LinkId link_;                  // the last one dialled
+  bool link_is_closed_ = false;  // by the other side
   std::string server_address_;
   FrameDecoder decoder_;
   ConnectionEpoch epoch_;
-  LocalTime dial_at_;     // kNone: when to dial
-  LocalTime link_since_;  // when it was dialled
-  LocalTime heard_at_;    // last bytes from it
-  uint64_t server_node_id_ = 0;
-  size_t in_flight_max_ = 0;
+  LocalTime dial_at_;                         // kNone: when to dial
+  LocalTime connect_deadline_ = kNeverLocal;  // dialing to opening: when to give up
+  LocalTime keep_alive_at_ = kNeverLocal;     // attached: when the next one is due
+  LocalTime ping_at_ = kNeverLocal;
+  LocalTime heard_at_;         // last bytes from it
+  LocalTime expecting_since_;  // something has been unanswered since
+  size_t in_flight_max_ = 0;   // mutations; what the server said, less some places
   uint32_t next_control_id_ = 0;
-  std::deque<Control> controls_;             // unanswered on this link, oldest first
-  LocalTime mutations_from_ = LocalTime(0);  // after RESOURCE_EXHAUSTED nothing is sent before
+  std::deque<Control> controls_;  // unanswered, oldest first
+  // After RESOURCE_EXHAUSTED nothing of that kind is sent before; `wait`: something would be.
+  LocalTime acquires_from_;
+  LocalTime others_from_;
+  bool acquires_wait_ = false;
+  bool others_wait_ = false;
 
   // -- operations --
   std::vector<Operation> operations_;  // a slab; an OperationId has the place in its low bits
@@ -352,13 +371,13 @@ class SessionFsm {
   size_t operation_count_ = 0;
   size_t hold_count_ = 0;
   std::deque<OperationId> waiting_;  // kLocal acquires in order; may name ended ones
+  size_t waiting_count_ = 0;         // live ones in waiting_
   std::deque<std::pair<RequestKind, OperationId>> urgent_;  // cancels and releases to send
-  size_t waiting_count_ = 0;                                // live ones in waiting_
   absl::btree_set<std::pair<LocalTime, OperationId>> timers_;
   absl::flat_hash_map<Sequence, OperationId> by_sequence_;  // an index: never walked
   RequestWindow window_;
-  std::vector<ReconcileBatch> reconciles_;  // unanswered, from one attach
-  size_t reconciles_sent_ = 0;
+  std::vector<ReconcileBatch> reconciles_;  // of one attach, until all are answered
+  size_t reconciles_unanswered_ = 0;
   std::vector<Sequence> acknowledgements_;  // outcomes that the server may forget
 
   std::unique_ptr<RequestEncoder> encoder_;
