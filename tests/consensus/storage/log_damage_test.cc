@@ -261,6 +261,37 @@ TEST_F(LogDamageTest, ASegmentOfAnotherLogIsRefusedAndNothingIsThrownAway) {
   EXPECT_EQ(ExitStatusOf(TryOpen()), 11);
 }
 
+// A batch of this very life whose checksum is right, but in the place of a later one: without the
+// chain, term and vote would go back.
+TEST_F(LogDamageTest, AnOldBatchInThePlaceOfALaterOneIsRefused) {
+  Open();
+  for (uint64_t term = 1; term <= 3; ++term) SetState(term, 1, 0);
+  std::string bytes = disk_.Contents(Path(1));
+  bytes.replace(3 * 512, 512, bytes, 512, 512);
+  disk_.SetContents(Path(1), bytes);
+  const absl::Status status = TryOpen();
+  EXPECT_EQ(ExitStatusOf(status), 14) << status;
+  EXPECT_NE(status.message().find("at offset 1536"), absl::string_view::npos) << status;
+}
+
+// The crash comes after the newest segment was begun and before the older one names it. Whatever is
+// acknowledged from then on must not vanish with the newest segment.
+TEST_F(LogDamageTest, ASealThatACrashPreventedIsMadeUpForByTheRecovery) {
+  Open();
+  for (uint64_t i = 1; i <= 5; ++i) Append(i, i, 1);  // with the next one the segment is full
+  Append(6, 6, 1);
+  Prepare();
+  disk_.CutPowerAt(4);  // head, batch, sync; then the seal
+  ASSERT_FALSE(TryWrite({.entries = {MakeEntry(7, 1)}}).ok());
+  CutPower();
+  model_.Apply({.entries = {MakeEntry(7, 1)}});  // was synced, though not acknowledged
+  ReopenAndExpectAll();
+  Append(8, 8, 1);
+  CutPower();
+  disk_.Remove(Path(2));
+  EXPECT_EQ(ExitStatusOf(TryOpen()), 14);
+}
+
 TEST_F(LogDamageTest, AReadErrorDuringRecoveryIsRefused) {
   BuildLog();
   for (uint64_t count = 1; count <= 6; ++count) {

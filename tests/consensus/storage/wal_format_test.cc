@@ -1,0 +1,66 @@
+// The bytes on disk are those of the example in consensus/README.md, so that a change of the format
+// cannot go unnoticed, nor the page be wrong.
+#include "consensus/storage/wal_format.h"
+
+#include <fstream>
+#include <sstream>
+
+#include "absl/strings/str_format.h"
+#include "tests/consensus/storage/log_fixture.h"
+
+namespace lockd::storage {
+namespace {
+
+// Lines of offset and 16 bytes; a line like the one before is left out, with one "*" for all such.
+std::string HexDump(absl::string_view bytes) {
+  std::string dump;
+  absl::string_view before;
+  bool is_repeat = false;
+  for (size_t offset = 0; offset < bytes.size(); offset += 16) {
+    const absl::string_view line = bytes.substr(offset, 16);
+    if (offset > 0 && line == before) {
+      if (!is_repeat) dump += "*\n";
+      is_repeat = true;
+      continue;
+    }
+    is_repeat = false;
+    before = line;
+    absl::StrAppendFormat(&dump, "%04x ", offset);
+    for (char byte : line) absl::StrAppendFormat(&dump, " %02x", static_cast<uint8_t>(byte));
+    dump += "\n";
+  }
+  return dump;
+}
+
+// The block of the page after the line `marker`, without its fences.
+std::string ExampleInReadme(const std::string& marker) {
+  std::ifstream readme("consensus/README.md");
+  std::string line;
+  while (std::getline(readme, line) && line != marker) {
+  }
+  while (std::getline(readme, line) && line != "```") {
+  }
+  std::string block;
+  while (std::getline(readme, line) && line != "```") block += line + "\n";
+  return block;
+}
+
+TEST_F(LogTest, TheExampleInTheReadmeIsWhatIsWritten) {
+  Open();
+  Write({.hard_state = MakeHardState(3, 2, 0),
+         .entries = {{.term = raft::Term(3),
+                      .index = raft::Index(1),
+                      .kind = raft::EntryKind::kNoop,
+                      .time = ClusterTime(0),
+                      .payload = ""},
+                     {.term = raft::Term(3),
+                      .index = raft::Index(2),
+                      .kind = raft::EntryKind::kCommand,
+                      .time = ClusterTime(1500),
+                      .payload = "resource1"}}});
+  EXPECT_EQ(HexDump(disk_.Contents(Path(1)).substr(0, 1024)),
+            ExampleInReadme("<!-- example: segment -->"));
+}
+
+}  // namespace
+}  // namespace lockd::storage
