@@ -168,6 +168,7 @@ struct ReleasedRead {
   uint64_t context = 0;    // as given to Raft::RequestRead
   bool confirmed = false;  // false: leadership was lost, the reader must ask elsewhere
   Index index;
+  friend bool operator==(const ReleasedRead&, const ReleasedRead&) = default;
 };
 
 // All that has become due since the last TakeReady. The owner carries out the parts in any order,
