@@ -7,8 +7,10 @@
 #include <functional>
 #include <map>
 
+#include "absl/strings/str_cat.h"
 #include "consensus/storage/recovery.h"
 #include "consensus/storage/wal_format.h"
+#include "consensus/storage/wal_writer.h"
 #include "tests/consensus/storage/log_fixture.h"
 
 namespace lockd::storage {
@@ -290,6 +292,51 @@ TEST_F(LogDamageTest, ASealThatACrashPreventedIsMadeUpForByTheRecovery) {
   CutPower();
   disk_.Remove(Path(2));
   EXPECT_EQ(ExitStatusOf(TryOpen()), 14);
+}
+
+// Batches with a right checksum and chain that LogStore would not have written.
+TEST_F(LogDamageTest, WhatNoLogStoreWritesIsRefused) {
+  const struct {
+    std::string what;
+    std::function<void(WalWriter*)> add;
+    int exit_status;
+    std::string says;
+  } rows[] = {
+      {"a gap", [](WalWriter* w) { w->AddEntry(MakeEntry(7, 2)); }, 14, "entry 7 after entry 5"},
+      {"an entry at the base", [](WalWriter* w) { w->AddEntry(MakeEntry(3, 2)); }, 14,
+       "based on 3"},
+      {"a commit index beyond the end",
+       [](WalWriter* w) { w->AddHardState(MakeHardState(2, 1, 6)); }, 14,
+       "entry 6 was known to be committed"},
+      {"an entry of a term that was never on record",
+       [](WalWriter* w) { w->AddEntry(MakeEntry(6, 3)); }, 14, "the term on record is 2"},
+      {"a base beyond the end", [](WalWriter* w) { w->AddBase(MakeBase(9, 2), false); }, 14,
+       "base 9 beyond entry 5"},
+      {"a seal into nothing", [](WalWriter* w) { w->AddSeal(5); }, 14, "wal-000000000005"},
+  };
+  for (const auto& row : rows) {
+    SCOPED_TRACE(row.what);
+    disk_.Crash(MemFileSystem::Unsynced::kLost, nullptr);
+    model_ = LogModel();
+    options_.directory = absl::StrCat("/data/", row.what);
+    Open();
+    SetState(2, 1, 0);
+    Append(1, 5, 2);
+    SetState(2, 1, 3);
+    Write({.base = MakeBase(3, 2)});
+    absl::StatusOr<std::optional<Recovery>> recovery =
+        RecoverLog(&disk_, options_.directory, RecoveryMode::kReadOnly);
+    ASSERT_TRUE(recovery.ok() && recovery->has_value());
+    auto file =
+        disk_.Open(JoinPath(options_.directory, SegmentName(1)), FileSystem::OpenMode::kReadWrite);
+    ASSERT_TRUE(file.ok());
+    WalWriter writer(options_.incarnation_draw);
+    row.add(&writer);
+    ASSERT_TRUE(writer.Append(file->get(), &(*recovery)->end).ok());
+    const absl::Status status = TryOpen();
+    EXPECT_EQ(ExitStatusOf(status), row.exit_status) << status;
+    EXPECT_NE(status.message().find(row.says), absl::string_view::npos) << status;
+  }
 }
 
 TEST_F(LogDamageTest, AReadErrorDuringRecoveryIsRefused) {

@@ -76,6 +76,22 @@ TEST_F(LogTest, TheLogGoesOnWhenNoSegmentIsPrepared) {
   ReopenAndExpectAll();
 }
 
+// The log has gone on in a segment with a higher number meanwhile: the late one must not follow it
+// under its lower number.
+TEST_F(LogTest, ASegmentThatIsPreparedTooLateGetsANewNumber) {
+  Open();
+  std::optional<FileJob> late = opened_.store->TakeFileJob();
+  ASSERT_TRUE(late.has_value());
+  for (uint64_t i = 1; i <= 8; ++i) Append(i, i, 1);
+  absl::StatusOr<bool> done = LogStore::RunFileJobSlice(&disk_, &*late);
+  ASSERT_TRUE(done.ok() && *done);
+  opened_.store->FileJobDone(*late, absl::OkStatus());
+  Prepare();
+  for (uint64_t i = 9; i <= 16; ++i) Append(i, i, 1);
+  CutPower();
+  ReopenAndExpectAll();
+}
+
 TEST_F(LogTest, AWriteLargerThanASegmentGetsOneOfItsOwnSize) {
   Open();
   Append(1, 2, 1);

@@ -1,0 +1,29 @@
+// Prints a log segment, or all segments of a directory, and says whether a start would accept them.
+// Reads only: a log in use can be looked at.
+//
+// Threading: one thread.
+#ifndef LOCKD_TOOLS_WAL_DUMP_DUMP_H_
+#define LOCKD_TOOLS_WAL_DUMP_DUMP_H_
+
+#include <ostream>
+#include <string>
+
+#include "consensus/storage/file_system.h"
+
+namespace lockd::wal_dump {
+
+struct DumpOptions {
+  bool json = false;
+  bool verify = false;  // one line for each segment, no records
+};
+
+enum ExitStatus : int { kClean = 0, kTornTail = 1, kDamagedLog = 2 };
+
+// `path` is a segment file, a data directory, or its directory of segments. What is wrong goes to
+// `errors`, one line with file and offset.
+ExitStatus Dump(storage::FileSystem* file_system, const std::string& path,
+                const DumpOptions& options, std::ostream* out, std::ostream* errors);
+
+}  // namespace lockd::wal_dump
+
+#endif  // LOCKD_TOOLS_WAL_DUMP_DUMP_H_
