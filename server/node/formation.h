@@ -1,0 +1,126 @@
+// Formation: who belongs to the cluster, and whether this node may take part yet.
+//
+// Raft is safe only as long as a node remembers what it promised. A node that lost its data
+// directory and comes back under its old id would vote twice, or deny entries that it acknowledged
+// (catalogue R-42). So members are known by (node id, incarnation), the incarnation being made with
+// the data directory, and every peer hello carries it.
+//
+// A node whose directory has never taken part in anything (no term, no log) waits, neither voting
+// nor acknowledging, until one of these holds:
+//   a) a member of a cluster has this very incarnation registered: nothing was lost, because
+//      nothing had been written yet;
+//   b) in this run of the process, every bootstrap member has been heard and had an empty log and
+//      no cluster: the cluster forms now, and needs all its nodes this once. Members that already
+//      have a term took part in an interrupted attempt; this node may have voted in it before its
+//      directory was lost, so it starts above all their terms. (A lost acknowledgement would show:
+//      what was acknowledged by a majority is in some other member's log.)
+// A single bootstrap member forms at once.
+//
+// The first leader registers all incarnations that it has heard in the cluster's first command, so
+// a directory lost later is told from one that never was. Until a member is registered, the first
+// incarnation heard in this run of the process is pinned.
+//
+// Threading: pure value.
+#ifndef LOCKD_SERVER_NODE_FORMATION_H_
+#define LOCKD_SERVER_NODE_FORMATION_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "consensus/raft/types.h"
+#include "protocol/base/ids.h"
+#include "server/node/types.h"
+#include "server/state/types.h"
+
+namespace lockd::node {
+
+// What a peer says of itself in its hello.
+struct PeerClaim {
+  NodeId node_id;
+  std::string cluster_name;
+  ClusterId cluster_id;  // zero: it knows none
+  Incarnation incarnation;
+  bool has_log = false;
+  raft::Term term;
+  Incarnation your_incarnation;  // what it has registered for this node; zero: nothing
+  std::string client_address;
+  std::string peer_address;
+
+  // Its directory has never taken part in anything.
+  [[nodiscard]] bool is_untouched() const { return !has_log && term.is_zero(); }
+};
+
+struct Verdict {
+  enum class Kind : uint8_t {
+    kAccepted,
+    kWrongIdentity,  // refuse the link
+    kWrongCluster,   // refuse the link
+    kFatal,          // this node's directory is the wrong one: leave with exit status 17
+  };
+  Kind kind = Kind::kAccepted;
+  std::string message;
+};
+
+class Formation {
+ public:
+  Formation(const NodeOptions& options, const raft::RecoveredLog& recovered);
+
+  // A membership that stands in this node's log, applied or not.
+  void SetMembersOfLog(const state::Bootstrap& bootstrap);
+  // The applied membership, which is final. Not kAccepted: this directory does not belong to it.
+  [[nodiscard]] Verdict SetApplied(ClusterId cluster_id, const std::vector<state::Member>& members);
+
+  [[nodiscard]] Verdict OnHello(const PeerClaim& claim);
+
+  // May this node vote, campaign and acknowledge?
+  [[nodiscard]] bool participates() const { return participates_; }
+  // Whether Raft messages of this peer count. Re-asked for each: the answer changes with what is
+  // applied.
+  [[nodiscard]] bool ListensTo(NodeId peer) const;
+  // Above which term this node starts, when it has just been allowed to take part.
+  [[nodiscard]] raft::Term term_floor() const { return term_floor_; }
+
+  [[nodiscard]] ClusterId cluster_id() const { return cluster_id_; }
+  [[nodiscard]] const std::vector<state::Member>& members() const { return members_; }
+  [[nodiscard]] const std::vector<state::Member>& peers() const { return peers_; }
+  // Zero: none registered, or no such member.
+  [[nodiscard]] Incarnation RegisteredIncarnation(NodeId node) const;
+  // The members with the incarnations heard; nothing while one has not been heard.
+  [[nodiscard]] std::optional<std::vector<state::Member>> Founders() const;
+  // host:port to send clients to, as last announced; empty: unknown.
+  [[nodiscard]] std::string ClientAddressOf(NodeId node) const;
+
+  // What a node that does not participate waits for, for people; empty when it does.
+  [[nodiscard]] std::string WaitsFor() const;
+
+ private:
+  struct Heard {
+    PeerClaim claim;         // the newest
+    bool was_empty = false;  // in this run it once had no log and no cluster
+  };
+
+  void SetMembers(std::vector<state::Member> members);
+  [[nodiscard]] bool IsPeer(NodeId node) const;
+  [[nodiscard]] Verdict Judge(const PeerClaim& claim) const;
+  [[nodiscard]] Verdict JudgeIncarnation(const PeerClaim& claim) const;
+  void MaybeParticipate(const PeerClaim& claim);
+
+  const NodeId self_;
+  const Incarnation incarnation_;
+  const std::string cluster_name_;
+  const std::string client_address_;
+  ClusterId cluster_id_;
+  std::vector<state::Member> members_;  // ascending
+  std::vector<state::Member> peers_;    // all but this node
+  std::map<NodeId, Heard> heard_;       // in this run; the incarnation is pinned
+  bool participates_ = false;
+  bool formed_here_ = false;  // by rule (b): all that were heard formed the cluster with this node
+  raft::Term term_floor_;
+};
+
+}  // namespace lockd::node
+
+#endif  // LOCKD_SERVER_NODE_FORMATION_H_

@@ -1,0 +1,50 @@
+#include "server/node/group_commit.h"
+
+#include <utility>
+
+#include "server/state/command.h"
+
+namespace lockd::node {
+
+bool GroupCommit::Admits(Admission admission, size_t bytes, size_t uncommitted_bytes) const {
+  if (admission == Admission::kAlways) return true;
+  const size_t factor = admission == Admission::kNewWork ? 1 : 2;
+  return pending_bytes_ + bytes <= factor * pending_bytes_max_ &&
+         uncommitted_bytes + pending_bytes_ + bytes <= factor * uncommitted_bytes_max_;
+}
+
+void GroupCommit::Add(state::Command command, size_t bytes, Waiter waiter) {
+  pending_.push_back({std::move(command), bytes, std::move(waiter)});
+  pending_bytes_ += bytes;
+}
+
+GroupCommit::Draft GroupCommit::Take(KeepAliveCollector& keep_alives, WallTime wall_time) {
+  Draft draft;
+  state::BatchBuilder builder;
+  if (!keep_alives.empty()) {
+    KeepAliveCollector::Taken taken = keep_alives.Take(batch_bytes_max_);
+    builder.Add(std::move(taken.command));
+    draft.waiters.emplace_back(std::move(taken.waiters));
+  }
+  while (!pending_.empty() &&
+         (builder.count() == 0 || builder.bytes() + pending_.front().bytes <= batch_bytes_max_)) {
+    Pending& front = pending_.front();
+    builder.Add(front.command);
+    draft.waiters.push_back(std::move(front.waiter));
+    pending_bytes_ -= front.bytes;
+    pending_.pop_front();
+  }
+  draft.payload = builder.Take(wall_time);
+  return draft;
+}
+
+std::vector<Waiter> GroupCommit::TakeAllWaiters() {
+  std::vector<Waiter> waiters;
+  waiters.reserve(pending_.size());
+  for (Pending& pending : pending_) waiters.push_back(std::move(pending.waiter));
+  pending_.clear();
+  pending_bytes_ = 0;
+  return waiters;
+}
+
+}  // namespace lockd::node

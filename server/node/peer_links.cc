@@ -1,0 +1,250 @@
+#include "server/node/peer_links.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "server/node/raft_wire.h"
+
+namespace lockd::node {
+namespace {
+
+constexpr FrameHeader kHelloHeader{.opcode = Opcode::kHello, .flags = 0};
+constexpr FrameHeader kReasonHeader{.opcode = Opcode::kReason, .flags = 0};
+
+template <typename Message>
+[[nodiscard]] bool Parse(const FrameView& frame, Message* message) {
+  return message->ParseFromArray(frame.payload.data(), static_cast<int>(frame.payload.size()));
+}
+
+PeerClaim ClaimOf(const pb::PeerHello& hello) {
+  return {.node_id = NodeId{hello.node_id()},
+          .cluster_name = hello.cluster_name(),
+          .cluster_id = ClusterId{hello.cluster_id()},
+          .incarnation = Incarnation{hello.incarnation()},
+          .has_log = hello.has_log(),
+          .term = raft::Term{hello.term()},
+          .your_incarnation = Incarnation{hello.your_incarnation()},
+          .client_address = hello.client_address(),
+          .peer_address = hello.peer_address()};
+}
+
+}  // namespace
+
+void PeerLinks::OnDialed(NodeId peer, PeerLinkId id) {
+  Link& link = links_[id];
+  link =
+      Link{.is_dialed = true, .peer = peer, .is_greeted = false, .said = {}, .hello_deadline = {}};
+  CloseOlder(id, link);
+  SayHello(id, link);
+}
+
+void PeerLinks::OnAccepted(PeerLinkId id) {
+  links_[id] = Link{};
+}
+
+std::optional<raft::Message> PeerLinks::OnFrame(PeerLinkId id, const FrameView& frame) {
+  const auto place = links_.find(id);
+  if (place == links_.end()) return std::nullopt;
+  Link& link = place->second;
+  if (frame.header.opcode == Opcode::kHello) {
+    OnHello(id, link, frame);
+    return std::nullopt;
+  }
+  if (frame.header.opcode == Opcode::kReason) {
+    OnReason(id, link, frame);
+    return std::nullopt;
+  }
+  if (!link.is_greeted || link.is_dialed || !frame.header.group.is_zero()) {
+    Refuse(id, pb::ERROR_CODE_PROTOCOL,
+           absl::StrCat("a ", OpcodeName(frame.header.opcode), " frame is out of place here"));
+    return std::nullopt;
+  }
+  // Not an offence: the sender cannot know what this node has applied, and whether it waits.
+  if (!formation_.ListensTo(link.peer)) return std::nullopt;
+  absl::StatusOr<raft::Message> message = ParseRaftMessage(link.peer, options_.node_id, frame);
+  if (!message.ok()) {
+    Refuse(id, pb::ERROR_CODE_PROTOCOL, std::string(message.status().message()));
+    return std::nullopt;
+  }
+  return *std::move(message);
+}
+
+void PeerLinks::OnHello(PeerLinkId id, Link& link, const FrameView& frame) {
+  pb::PeerHello hello;
+  if (!Parse(frame, &hello) || hello.magic() != kPeerMagic) {
+    Refuse(id, pb::ERROR_CODE_PROTOCOL,
+           "this is lockd's peer port, the other side is no lockd node");
+    return;
+  }
+  if (hello.version_min() > kProtocolVersionMax || hello.version_max() < kProtocolVersionMin) {
+    Refuse(
+        id, pb::ERROR_CODE_PROTOCOL,
+        absl::StrCat("no common protocol version: ", hello.version_min(), "..", hello.version_max(),
+                     " and ", kProtocolVersionMin, "..", kProtocolVersionMax));
+    return;
+  }
+  const PeerClaim claim = ClaimOf(hello);
+  const bool is_first = !link.is_greeted;
+  if (!link.peer.is_zero() && link.peer != claim.node_id) {
+    Refuse(id, pb::ERROR_CODE_IDENTITY,
+           absl::StrCat("expected node ", link.peer, ", but this is node ", claim.node_id));
+    return;
+  }
+  if (hello.to_node_id() != 0 && NodeId{hello.to_node_id()} != options_.node_id) {
+    Refuse(id, pb::ERROR_CODE_IDENTITY,
+           absl::StrCat("node ", hello.to_node_id(), " was expected here, but this is node ",
+                        options_.node_id));
+    return;
+  }
+  link.peer = claim.node_id;
+  const Verdict verdict = formation_.OnHello(claim);
+  // The answer comes before a refusal: it tells the other side what is wrong with it.
+  if (!link.is_dialed && is_first) SayHello(id, link);
+  switch (verdict.kind) {
+    case Verdict::Kind::kAccepted:
+      break;
+    case Verdict::Kind::kWrongIdentity:
+      Refuse(id, pb::ERROR_CODE_IDENTITY, verdict.message);
+      return;
+    case Verdict::Kind::kWrongCluster:
+      Refuse(id, pb::ERROR_CODE_WRONG_CLUSTER, verdict.message);
+      return;
+    case Verdict::Kind::kFatal:
+      outbox_.Die(17, verdict.message);
+      return;
+  }
+  link.is_greeted = true;
+  link.hello_deadline.reset();
+  warned_.erase(claim.node_id);
+  if (is_first) CloseOlder(id, link);
+}
+
+void PeerLinks::OnReason(PeerLinkId id, const Link& link, const FrameView& frame) {
+  pb::Reason reason;
+  if (Parse(frame, &reason)) {
+    WarnOnce(link.peer,
+             absl::StrCat("node ", link.peer, " refuses the connection: ", reason.message()));
+  }
+  outbox_.ClosePeer(id);
+  links_.erase(id);
+}
+
+void PeerLinks::OnGarbage(PeerLinkId id, const absl::Status& error) {
+  if (links_.contains(id)) {
+    Refuse(id, pb::ERROR_CODE_PROTOCOL, std::string(error.message()));
+  }
+}
+
+size_t PeerLinks::FrameBytesMax(PeerLinkId id) const {
+  const auto place = links_.find(id);
+  return place != links_.end() && place->second.is_greeted ? kPeerFrameBytesMax
+                                                           : kHelloFrameBytesMax;
+}
+
+void PeerLinks::SetOwnProgress(bool has_log, raft::Term term) {
+  has_log_ = has_log;
+  term_ = term;
+}
+
+void PeerLinks::OnTime(LocalTime now) {
+  std::vector<PeerLinkId> late;
+  for (auto& [id, link] : links_) {
+    if (link.said) SayHello(id, link);
+    if (link.is_greeted) continue;
+    if (!link.hello_deadline) {
+      link.hello_deadline = now + options_.hello_timeout_ms * kNanosPerMilli;
+    } else if (now >= *link.hello_deadline) {
+      late.push_back(id);
+    }
+  }
+  for (const PeerLinkId id : late) Refuse(id, pb::ERROR_CODE_TIMEOUT, "no hello in time");
+}
+
+LocalTime PeerLinks::NextDeadline() const {
+  LocalTime next = kNeverLocal;
+  for (const auto& [id, link] : links_) {
+    if (link.hello_deadline) next = std::min(next, *link.hello_deadline);
+  }
+  return next;
+}
+
+PeerLinks::News PeerLinks::NewsFor(const Link& link) const {
+  News news{.cluster_id = formation_.cluster_id(),
+            .your_incarnation = {},
+            .has_log = has_log_,
+            .has_term = !term_.is_zero()};
+  // Without a cluster id there is no cluster that could have registered anybody: what the log holds
+  // may yet be replaced.
+  if (!news.cluster_id.is_zero()) {
+    news.your_incarnation = formation_.RegisteredIncarnation(link.peer);
+  }
+  return news;
+}
+
+void PeerLinks::SayHello(PeerLinkId id, Link& link) {
+  const News news = NewsFor(link);
+  if (link.said == news) return;
+  link.said = news;
+  pb::PeerHello hello;
+  hello.set_magic(kPeerMagic);
+  hello.set_version_min(kProtocolVersionMin);
+  hello.set_version_max(kProtocolVersionMax);
+  hello.set_cluster_id(news.cluster_id.value());
+  hello.set_cluster_name(options_.cluster_name);
+  hello.set_node_id(options_.node_id.value());
+  hello.set_incarnation(options_.incarnation.value());
+  hello.set_has_log(news.has_log);
+  hello.set_term(term_.value());
+  hello.set_client_address(options_.client_address);
+  hello.set_peer_address(options_.peer_address);
+  hello.set_your_incarnation(news.your_incarnation.value());
+  hello.set_feature_level_max(state::kFeatureLevelMax);
+  if (link.is_dialed) hello.set_to_node_id(link.peer.value());
+  hello.set_is_answer(!link.is_dialed);
+  outbox_.SendToPeer(id, kHelloHeader, hello);
+}
+
+void PeerLinks::Refuse(PeerLinkId id, pb::ErrorCode code, const std::string& message) {
+  pb::Reason reason;
+  reason.set_code(code);
+  reason.set_message(message);
+  outbox_.SendToPeer(id, kReasonHeader, reason);
+  outbox_.ClosePeer(id);
+  const NodeId peer = links_[id].peer;
+  WarnOnce(peer, absl::StrCat("peer connection refused: ", message));
+  links_.erase(id);
+}
+
+void PeerLinks::CloseOlder(PeerLinkId id, const Link& link) {
+  std::vector<PeerLinkId> older;
+  for (const auto& [other_id, other] : links_) {
+    if (other_id != id && other.peer == link.peer && other.is_dialed == link.is_dialed) {
+      older.push_back(other_id);
+    }
+  }
+  for (const PeerLinkId other_id : older) {
+    outbox_.ClosePeer(other_id);
+    links_.erase(other_id);
+  }
+}
+
+void PeerLinks::WarnOnce(NodeId peer, const std::string& text) {
+  std::string& last = warned_[peer];
+  if (last == text) return;
+  last = text;
+  outbox_.Warn(text);
+}
+
+void PeerLinks::Send(const raft::Message& message) {
+  for (const auto& [id, link] : links_) {
+    if (link.is_dialed && link.is_greeted && link.peer == message.to) {
+      if (formation_.ListensTo(link.peer)) SendRaftMessage(message, id, outbox_);
+      return;
+    }
+  }
+}
+
+}  // namespace lockd::node

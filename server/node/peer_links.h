@@ -1,0 +1,93 @@
+// PeerLinks: the connections between nodes: who is at the other end, and may it be listened to.
+//
+// Every node dials every other one and sends its Raft messages on the link that it dialled; on a
+// link that it accepted it listens. Both ends say hello, again whenever what they would say has
+// changed. Formation judges every hello; a refused link gets a Reason and is closed. A newer link
+// of the same kind and node replaces the older one, so that frames of a dead connection cannot
+// arrive behind those of its successor.
+//
+// Threading: pure value.
+#ifndef LOCKD_SERVER_NODE_PEER_LINKS_H_
+#define LOCKD_SERVER_NODE_PEER_LINKS_H_
+
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "absl/container/btree_map.h"
+#include "absl/status/status.h"
+#include "consensus/raft/types.h"
+#include "protocol/base/time.h"
+#include "protocol/frame.h"
+#include "protocol/lock.pb.h"
+#include "protocol/raft.pb.h"
+#include "server/node/formation.h"
+#include "server/node/outbox.h"
+#include "server/node/types.h"
+
+namespace lockd::node {
+
+class PeerLinks {
+ public:
+  // All must outlive this.
+  PeerLinks(const NodeOptions& options, Formation& formation, Outbox& outbox)
+      : options_(options), formation_(formation), outbox_(outbox) {}
+
+  void OnDialed(NodeId peer, PeerLinkId link);
+  void OnAccepted(PeerLinkId link);
+  // The Raft message in the frame, if it is one that counts.
+  [[nodiscard]] std::optional<raft::Message> OnFrame(PeerLinkId link, const FrameView& frame);
+  void OnGarbage(PeerLinkId link, const absl::Status& error);
+  void OnClosed(PeerLinkId link) { links_.erase(link); }
+  [[nodiscard]] size_t FrameBytesMax(PeerLinkId link) const;
+
+  // What the hellos say of this node's log.
+  void SetOwnProgress(bool has_log, raft::Term term);
+  // Closes links that did not say hello in time, and says hello anew where it would be another one.
+  void OnTime(LocalTime now);
+  // When OnTime has something to do; kNeverLocal: nothing.
+  [[nodiscard]] LocalTime NextDeadline() const;
+
+  // Dropped when there is no good link: the core expects messages to be lost.
+  void Send(const raft::Message& message);
+
+ private:
+  // What may change in a hello during a run. A term alone is not news, only that there is one.
+  struct News {
+    ClusterId cluster_id;
+    Incarnation your_incarnation;
+    bool has_log = false;
+    bool has_term = false;
+    friend bool operator==(const News&, const News&) = default;
+  };
+  struct Link {
+    bool is_dialed = false;
+    NodeId peer;               // dialled: from the start; accepted: from its hello on
+    bool is_greeted = false;   // its hello has been accepted
+    std::optional<News> said;  // by the hello last sent
+    std::optional<LocalTime> hello_deadline;
+  };
+
+  void OnHello(PeerLinkId id, Link& link, const FrameView& frame);
+  void OnReason(PeerLinkId id, const Link& link, const FrameView& frame);
+  [[nodiscard]] News NewsFor(const Link& link) const;
+  // Unless it would say the same as the last one.
+  void SayHello(PeerLinkId id, Link& link);
+  void Refuse(PeerLinkId id, pb::ErrorCode code, const std::string& message);
+  void CloseOlder(PeerLinkId id, const Link& link);
+  // Says so once, not at every attempt to connect.
+  void WarnOnce(NodeId peer, const std::string& text);
+
+  const NodeOptions& options_;
+  Formation& formation_;
+  Outbox& outbox_;
+  bool has_log_ = false;
+  raft::Term term_;
+  absl::btree_map<PeerLinkId, Link> links_;
+  std::map<NodeId, std::string> warned_;  // last text, by node
+};
+
+}  // namespace lockd::node
+
+#endif  // LOCKD_SERVER_NODE_PEER_LINKS_H_

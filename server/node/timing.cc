@@ -1,0 +1,40 @@
+#include "server/node/timing.h"
+
+#include <algorithm>
+
+namespace lockd::node {
+
+Timing::Timing(const NodeOptions& options)
+    : tick_ns_(std::max(options.heartbeat_ms * kNanosPerMilli / 5, kNanosPerMilli)),
+      heartbeat_ticks_(static_cast<uint64_t>(
+          std::max<int64_t>(options.heartbeat_ms * kNanosPerMilli / tick_ns_, 1))) {}
+
+raft::Options Timing::RaftOptions(const NodeOptions& options) const {
+  const auto ticks = [this](int64_t ms) {
+    return static_cast<uint64_t>((ms * kNanosPerMilli + tick_ns_ - 1) / tick_ns_);
+  };
+  raft::Options raft;
+  raft.id = options.node_id;
+  raft.seed = options.seed;
+  raft.heartbeat_ticks = heartbeat_ticks_;
+  raft.election_ticks_min = std::max(ticks(options.election_ms_min), heartbeat_ticks_ + 1);
+  raft.election_ticks_max = std::max(ticks(options.election_ms_max), raft.election_ticks_min + 1);
+  raft.write_stall_ticks_max = 4 * raft.election_ticks_max;
+  // The node stops proposing at twice the limit (GroupCommit); one entry may be on top of that.
+  raft.uncommitted_bytes_max = 2 * options.uncommitted_bytes_max + 4 * options.batch_bytes_max;
+  raft.apply_bytes_max = 256 * 1024;
+  return raft;
+}
+
+Timing::Ticks Timing::TicksBetween(LocalTime from, LocalTime to) const {
+  const int64_t passed = (to - from) / tick_ns_;
+  return {.count = std::min(static_cast<uint64_t>(passed), 2 * heartbeat_ticks_),
+          .until = from + passed * tick_ns_};
+}
+
+LocalTime Timing::TickAfter(LocalTime from, uint64_t count) const {
+  const uint64_t ticks = std::clamp<uint64_t>(count, 1, heartbeat_ticks_);
+  return from + static_cast<int64_t>(ticks) * tick_ns_;
+}
+
+}  // namespace lockd::node
