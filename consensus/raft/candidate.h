@@ -32,6 +32,7 @@ class Candidate {
   [[nodiscard]] bool pre_vote() const { return pre_vote_; }
   [[nodiscard]] Term campaign_term() const { return campaign_term_; }
   [[nodiscard]] Tick election_at() const { return election_at_; }
+  [[nodiscard]] Tick ask_again_at() const { return ask_again_at_; }
 
   // The campaign begins: asks everybody; decides at once where this member's own vote does.
   [[nodiscard]] Transition Start(Core& core);

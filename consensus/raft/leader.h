@@ -36,6 +36,7 @@ class Leader {
   // Sum of size_bytes of the entries above the commit index, exactly.
   [[nodiscard]] size_t uncommitted_bytes() const { return uncommitted_bytes_; }
   [[nodiscard]] uint64_t round() const { return round_; }
+  [[nodiscard]] Tick heartbeat_at() const { return heartbeat_at_; }
 
   // False: over uncommitted_bytes_max. One entry is always taken when nothing is uncommitted.
   [[nodiscard]] bool Propose(Core& core, ClusterTime time, std::string payload);

@@ -1,5 +1,6 @@
 #include "consensus/raft/raft.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "consensus/raft/quorum.h"
@@ -127,6 +128,18 @@ bool Raft::has_committed_in_term() const {
 size_t Raft::uncommitted_bytes() const {
   const auto* leader = std::get_if<Leader>(&role_);
   return leader == nullptr ? 0 : leader->uncommitted_bytes();
+}
+
+uint64_t Raft::TicksUntilDue() const {
+  lockd::raft::Tick due;
+  if (const auto* follower = std::get_if<Follower>(&role_)) {
+    due = follower->election_at();
+  } else if (const auto* candidate = std::get_if<Candidate>(&role_)) {
+    due = std::min(candidate->election_at(), candidate->ask_again_at());
+  } else {
+    due = std::get<Leader>(role_).heartbeat_at();
+  }
+  return due > core_.now() ? due - core_.now() : 1;
 }
 
 // -- votes --

@@ -113,6 +113,9 @@ class Raft {
   [[nodiscard]] bool has_committed_in_term() const;
   // Zero where this member does not lead.
   [[nodiscard]] size_t uncommitted_bytes() const;
+  // After how many ticks something is due (an election, a heartbeat); at least 1. Ticks until then
+  // may come in one call, so that an idle owner need not wake for each.
+  [[nodiscard]] uint64_t TicksUntilDue() const;
   [[nodiscard]] const Configuration& configuration() const { return core_.configuration(); }
 
   // -- the inside, for invariants.h, describe.h, scripts and checks --

@@ -11,8 +11,9 @@
 namespace lockd::node {
 namespace {
 
-constexpr FrameHeader kHelloHeader{.opcode = Opcode::kHello, .flags = 0};
-constexpr FrameHeader kReasonHeader{.opcode = Opcode::kReason, .flags = 0};
+constexpr FrameHeader HeaderOf(Opcode opcode, uint8_t flags = 0) {
+  return {.opcode = opcode, .flags = flags, .group = {}, .request_id = 0};
+}
 
 template <typename Message>
 [[nodiscard]] bool Parse(const FrameView& frame, Message* message) {
@@ -204,14 +205,14 @@ void PeerLinks::SayHello(PeerLinkId id, Link& link) {
   hello.set_feature_level_max(state::kFeatureLevelMax);
   if (link.is_dialed) hello.set_to_node_id(link.peer.value());
   hello.set_is_answer(!link.is_dialed);
-  outbox_.SendToPeer(id, kHelloHeader, hello);
+  outbox_.SendToPeer(id, HeaderOf(Opcode::kHello, link.is_dialed ? 0 : kFlagReply), hello);
 }
 
 void PeerLinks::Refuse(PeerLinkId id, pb::ErrorCode code, const std::string& message) {
   pb::Reason reason;
   reason.set_code(code);
   reason.set_message(message);
-  outbox_.SendToPeer(id, kReasonHeader, reason);
+  outbox_.SendToPeer(id, HeaderOf(Opcode::kReason), reason);
   outbox_.ClosePeer(id);
   const NodeId peer = links_[id].peer;
   WarnOnce(peer, absl::StrCat("peer connection refused: ", message));
