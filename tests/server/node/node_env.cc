@@ -1,0 +1,550 @@
+#include "tests/server/node/node_env.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+
+namespace lockd::node {
+namespace {
+
+constexpr WallTime kWallStart{1'700'000'000'000};
+
+std::vector<Received> Decode(FrameDecoder& decoder) {
+  std::vector<Received> frames;
+  FrameView frame;
+  FrameDecoder::Result result;
+  while ((result = decoder.Next(&frame)) == FrameDecoder::Result::kFrame) {
+    frames.push_back({frame.header, std::string(frame.payload)});
+  }
+  EXPECT_EQ(result, FrameDecoder::Result::kNeedMore) << decoder.status();
+  return frames;
+}
+
+}  // namespace
+
+NodeEnv::NodeEnv(int count, Tweak tweak) {
+  std::vector<state::Member> members;
+  for (int id = 1; id <= count; ++id) {
+    members.push_back({.node_id = NodeId{static_cast<uint64_t>(id)},
+                       .peer_address = absl::StrCat("peer-", id, ":1"),
+                       .client_address = absl::StrCat("client-", id, ":1"),
+                       .incarnation = {}});
+  }
+  for (int id = 1; id <= count; ++id) {
+    NodeOptions& options = machines_[id].options;
+    options.node_id = NodeId{static_cast<uint64_t>(id)};
+    options.cluster_name = "test";
+    options.client_address = absl::StrCat("client-", id, ":1");
+    options.peer_address = absl::StrCat("peer-", id, ":1");
+    options.incarnation = Incarnation{++last_incarnation_};
+    options.bootstrap_members = members;
+    options.cluster_id_draw = ClusterId{7'000 + static_cast<uint64_t>(id)};
+    options.version = "test";
+    options.seed = static_cast<uint64_t>(id);
+    if (tweak) tweak(options);
+  }
+}
+
+raft::RecoveredLog NodeEnv::Recover(const Machine& machine) const {
+  raft::RecoveredLog recovered;
+  recovered.hard_state = machine.hard_state;
+  recovered.last_index = raft::Index{machine.log.size()};
+  recovered.tail = machine.log;
+  return recovered;
+}
+
+void NodeEnv::Start(int id) {
+  Machine& machine = machines_.at(id);
+  ASSERT_EQ(machine.node, nullptr);
+  machine.fatal.reset();
+  machine.node = std::make_unique<Node>(machine.options, Recover(machine), now_);
+  machine.has_news = true;
+}
+
+void NodeEnv::StartAll() {
+  for (const auto& [id, machine] : machines_) Start(id);
+}
+
+void NodeEnv::Crash(int id) {
+  Machine& machine = machines_.at(id);
+  machine.node.reset();
+  machine.writes.clear();
+  machine.reads.clear();
+  machine.clients.clear();
+  for (const auto& [other, machine_of_other] : machines_) BreakLinks(id, other);
+  machine.links.clear();
+  machine.wakeup = kNeverLocal;
+}
+
+void NodeEnv::Wipe(int id) {
+  Machine& machine = machines_.at(id);
+  ASSERT_EQ(machine.node, nullptr);
+  machine.hard_state = {};
+  machine.log.clear();
+  machine.options.cluster_id = ClusterId{0};
+  machine.options.incarnation = Incarnation{++last_incarnation_};
+}
+
+void NodeEnv::BreakLinks(int a, int b) {
+  for (const auto& [from, to] : {std::pair{a, b}, std::pair{b, a}}) {
+    Machine& machine = machines_.at(from);
+    machine.dialed.erase(to);
+    std::erase_if(machine.links, [&, to_id = to](const auto& link) {
+      if (link.second.other != to_id) return false;
+      if (machine.node) machine.node->OnPeerClosed(link.first);
+      machine.has_news = true;
+      return true;
+    });
+  }
+}
+
+void NodeEnv::Cut(int a, int b) {
+  cut_.insert({std::min(a, b), std::max(a, b)});
+  BreakLinks(a, b);
+}
+
+void NodeEnv::Heal(int a, int b) {
+  cut_.erase({std::min(a, b), std::max(a, b)});
+}
+
+void NodeEnv::Isolate(int id) {
+  for (const auto& [other, machine] : machines_) {
+    if (other != id) Cut(id, other);
+  }
+}
+
+void NodeEnv::Rejoin(int id) {
+  for (const auto& [other, machine] : machines_) {
+    if (other != id) Heal(id, other);
+  }
+}
+
+void NodeEnv::DialMissing() {
+  for (auto& [from, machine] : machines_) {
+    if (!machine.node) continue;
+    for (const state::Member& peer : machine.node->peers()) {
+      const int to = static_cast<int>(peer.node_id.value());
+      if (machine.dialed.contains(to) || !machines_.contains(to) || !IsUp(to) ||
+          cut_.contains({std::min(from, to), std::max(from, to)})) {
+        continue;
+      }
+      machine.dialed.insert(to);
+      const PeerLinkId near{++last_link_};
+      const PeerLinkId far{++last_link_};
+      machine.links[near].other = to;
+      machine.links[near].other_link = far;
+      machines_.at(to).links[far].other = from;
+      machines_.at(to).links[far].other_link = near;
+      machines_.at(to).node->OnPeerAccepted(far);
+      machine.node->OnPeerDialed(peer.node_id, near);
+      machine.has_news = true;
+      machines_.at(to).has_news = true;
+    }
+  }
+}
+
+void NodeEnv::ReleaseDisk(int id) {
+  machines_.at(id).disk_is_held = false;
+}
+
+void NodeEnv::CompleteDisk(int id) {
+  Machine& machine = machines_.at(id);
+  while (!machine.writes.empty() && !machine.disk_is_held) {
+    const storage::LogWrite write = std::move(machine.writes.front());
+    machine.writes.pop_front();
+    if (write.hard_state) machine.hard_state = *write.hard_state;
+    if (write.cluster_id) machine.options.cluster_id = *write.cluster_id;
+    if (!write.entries.empty()) {
+      machine.log.resize(write.entries.front().index.value() - 1);
+      machine.log.insert(machine.log.end(), write.entries.begin(), write.entries.end());
+    }
+    machine.node->OnWriteDone({write.id});
+    machine.has_news = true;
+  }
+  while (!machine.reads.empty()) {
+    const storage::LogRead read = machine.reads.front();
+    machine.reads.pop_front();
+    storage::LogReadDone done{.id = read.id, .entries = {}};
+    size_t bytes = 0;
+    for (uint64_t i = read.first.value(); i <= read.last.value(); ++i) {
+      const raft::Entry& entry = machine.log.at(i - 1);
+      bytes += entry.size_bytes();
+      if (!done.entries.empty() && bytes > read.bytes_max) break;
+      done.entries.push_back(entry);
+    }
+    machine.node->OnReadDone(std::move(done));
+    machine.has_news = true;
+  }
+}
+
+void NodeEnv::Turn(int id) {
+  Machine& machine = machines_.at(id);
+  machine.has_news = false;
+  ++machine.turns;
+  machine.node->OnTime(now_, kWallStart + now_.value() / kNanosPerMilli);
+  Carry(id, machine.node->TakeActions());
+}
+
+void NodeEnv::Carry(int id, NodeActions actions) {
+  Machine& machine = machines_.at(id);
+  machine.wakeup = actions.next_wakeup;
+  for (NodeNote& note : actions.notes) machine.notes.push_back(std::move(note));
+  if (actions.fatal) machine.fatal = actions.fatal;
+  for (const ClientOutput& output : actions.clients) {
+    const auto client = machine.clients.find(output.connection);
+    if (client == machine.clients.end() || client->second.closed) continue;
+    client->second.to_client.Feed(output.bytes);
+    for (Received& frame : Decode(client->second.to_client)) {
+      client->second.received.push_back(std::move(frame));
+    }
+    client->second.closed |= output.close;
+  }
+  for (const PeerOutput& output : actions.peers) {
+    const auto link = machine.links.find(output.link);
+    if (link == machine.links.end()) continue;
+    LinkEnd& end = link->second;
+    if (end.other == 0) {
+      end.to_stranger.Feed(output.bytes);
+      for (Received& frame : Decode(end.to_stranger)) end.received.push_back(std::move(frame));
+      end.closed |= output.close;
+      continue;
+    }
+    deliveries_.push_back({end.other, end.other_link, output.bytes});
+    if (output.close) {
+      // The bytes come first, then the end of the stream.
+      deliveries_.push_back({end.other, end.other_link, ""});
+      machine.dialed.erase(end.other);
+      machine.links.erase(link);
+    }
+  }
+  for (DiskJob& job : actions.disk) {
+    if (auto* write = std::get_if<storage::LogWrite>(&job)) {
+      ++machine.writes_started;
+      machine.writes.push_back(std::move(*write));
+    } else {
+      machine.reads.push_back(std::get<storage::LogRead>(job));
+    }
+  }
+  if (machine.fatal) Crash(id);
+}
+
+void NodeEnv::FeedPeer(int id, PeerLinkId id_of_link, const std::string& bytes) {
+  Machine& machine = machines_.at(id);
+  const auto place = machine.links.find(id_of_link);
+  if (place == machine.links.end() || !machine.node) return;
+  machine.has_news = true;
+  if (bytes.empty()) {
+    machine.node->OnPeerClosed(id_of_link);
+    machine.dialed.erase(place->second.other);
+    machine.links.erase(place);
+    return;
+  }
+  FrameDecoder& decoder = place->second.to_node;
+  decoder.Feed(bytes);
+  for (;;) {
+    decoder.set_frame_bytes_max(machine.node->PeerFrameBytesMax(id_of_link));
+    FrameView frame;
+    const FrameDecoder::Result result = decoder.Next(&frame);
+    if (result == FrameDecoder::Result::kNeedMore) return;
+    if (result == FrameDecoder::Result::kError) {
+      machine.node->OnPeerGarbage(id_of_link, decoder.status());
+      return;
+    }
+    machine.node->OnPeerFrame(id_of_link, frame);
+  }
+}
+
+void NodeEnv::Settle() {
+  for (int rounds = 0;; ++rounds) {
+    ASSERT_LT(rounds, 100'000) << "the nodes do not come to rest";
+    DialMissing();
+    bool did_something = false;
+    for (auto& [id, machine] : machines_) {
+      if (!machine.node) continue;
+      CompleteDisk(id);
+      if (!machine.has_news && machine.wakeup > now_) continue;
+      did_something = true;
+      Turn(id);
+    }
+    std::deque<Delivery> deliveries = std::move(deliveries_);
+    deliveries_.clear();
+    for (const Delivery& delivery : deliveries) {
+      FeedPeer(delivery.to, delivery.link, delivery.bytes);
+      did_something = true;
+    }
+    if (!did_something) return;
+  }
+}
+
+void NodeEnv::RunFor(int64_t ms) {
+  EXPECT_FALSE(RunUntil([] { return false; }, ms));
+}
+
+bool NodeEnv::RunUntil(const std::function<bool()>& condition, int64_t ms_max) {
+  const LocalTime end = now_ + ms_max * kNanosPerMilli;
+  for (;;) {
+    Settle();
+    if (testing::Test::HasFatalFailure()) return false;
+    if (condition()) return true;
+    if (now_ >= end) return false;
+    LocalTime next = end;
+    for (const auto& [id, machine] : machines_) {
+      if (machine.node) next = std::min(next, machine.wakeup);
+    }
+    now_ = std::max(next, now_);
+  }
+}
+
+void NodeEnv::Jump(int64_t ms) {
+  now_ += ms * kNanosPerMilli;
+  Settle();
+}
+
+int NodeEnv::leader() const {
+  for (const auto& [id, machine] : machines_) {
+    if (machine.node && machine.node->is_serving()) return id;
+  }
+  return 0;
+}
+
+int NodeEnv::AwaitLeader() {
+  EXPECT_TRUE(RunUntil([this] { return leader() != 0; })) << "no leader";
+  return leader();
+}
+
+bool NodeEnv::Noted(int id, const std::string& part) const {
+  const auto& notes = machines_.at(id).notes;
+  return std::any_of(notes.begin(), notes.end(), [&](const NodeNote& note) {
+    return note.text.find(part) != std::string::npos;
+  });
+}
+
+void NodeEnv::ExpectSameState() {
+  raft::Index furthest;
+  for (const auto& [id, machine] : machines_) {
+    if (machine.node) furthest = std::max(furthest, machine.node->raft().applied_index());
+  }
+  std::optional<state::Digest> digest;
+  int counted = 0;
+  for (const auto& [id, machine] : machines_) {
+    if (!machine.node || machine.node->raft().applied_index() != furthest) continue;
+    machine.node->database().CheckInvariants();
+    const state::Digest own = machine.node->database().digest();
+    EXPECT_EQ(own, digest.value_or(own)) << "node " << id << " at " << furthest.value();
+    digest = own;
+    ++counted;
+  }
+  EXPECT_GT(counted, 0);
+}
+
+ConnectionId NodeEnv::Connect(int id) {
+  Machine& machine = machines_.at(id);
+  const ConnectionId connection{++last_connection_};
+  machine.clients[connection];
+  machine.node->OnClientConnected(connection);
+  machine.has_news = true;
+  return connection;
+}
+
+void NodeEnv::SendBytes(int id, ConnectionId connection, const std::string& bytes) {
+  Machine& machine = machines_.at(id);
+  const auto place = machine.clients.find(connection);
+  if (place == machine.clients.end() || place->second.closed) return;
+  ClientSide& client = place->second;
+  machine.has_news = true;
+  client.to_node.Feed(bytes);
+  for (;;) {
+    client.to_node.set_frame_bytes_max(machine.node->ClientFrameBytesMax(connection));
+    FrameView frame;
+    const FrameDecoder::Result result = client.to_node.Next(&frame);
+    if (result == FrameDecoder::Result::kFrame) {
+      machine.node->OnClientFrame(connection, frame);
+      continue;
+    }
+    if (result == FrameDecoder::Result::kError && !std::exchange(client.garbage, true)) {
+      machine.node->OnClientGarbage(connection, client.to_node.status());
+    }
+    return;
+  }
+}
+
+void NodeEnv::Disconnect(int id, ConnectionId connection) {
+  Machine& machine = machines_.at(id);
+  if (machine.clients.erase(connection) == 0 || !machine.node) return;
+  machine.node->OnClientClosed(connection);
+  machine.has_news = true;
+}
+
+std::vector<Received> NodeEnv::TakeReceived(int id, ConnectionId connection) {
+  Machine& machine = machines_.at(id);
+  const auto place = machine.clients.find(connection);
+  if (place == machine.clients.end()) return {};
+  return std::exchange(place->second.received, {});
+}
+
+bool NodeEnv::WasClosed(int id, ConnectionId connection) const {
+  const Machine& machine = machines_.at(id);
+  const auto place = machine.clients.find(connection);
+  return place == machine.clients.end() || place->second.closed;
+}
+
+PeerLinkId NodeEnv::AcceptStranger(int id) {
+  const PeerLinkId link{++last_link_};
+  Machine& machine = machines_.at(id);
+  machine.links[link];
+  machine.node->OnPeerAccepted(link);
+  machine.has_news = true;
+  return link;
+}
+
+void NodeEnv::SendPeerBytes(int id, PeerLinkId link, const std::string& bytes) {
+  if (!PeerWasClosed(id, link)) FeedPeer(id, link, bytes);
+}
+
+std::vector<Received> NodeEnv::TakePeerReceived(int id, PeerLinkId link) {
+  return std::exchange(machines_.at(id).links.at(link).received, {});
+}
+
+bool NodeEnv::PeerWasClosed(int id, PeerLinkId link) const {
+  return machines_.at(id).links.at(link).closed;
+}
+
+// ---- TestClient
+
+uint64_t TestClient::last_nonce_ = 0;
+
+TestClient::TestClient(NodeEnv& env, int node, Raw)
+    : env_(env), node_(node), connection_(env.Connect(node)) {}
+
+TestClient::TestClient(NodeEnv& env, int node) : TestClient(env, node, Raw{}) {
+  pb::ClientHello hello;
+  hello.set_magic(kClientMagic);
+  hello.set_version_min(kProtocolVersionMin);
+  hello.set_version_max(kProtocolVersionMax);
+  SendFrame({.opcode = Opcode::kHello, .flags = 0, .group = {}, .request_id = 0},
+            hello.SerializeAsString());
+  env_.Settle();
+  const std::vector<Received> answer = Receive();
+  EXPECT_EQ(answer.size(), 1u);
+  if (answer.empty()) return;
+  EXPECT_EQ(answer[0].header.opcode, Opcode::kHello);
+}
+
+void TestClient::SendFrame(const FrameHeader& header, const std::string& payload) {
+  std::string bytes;
+  AppendFrame(bytes, header, absl::string_view(payload));
+  env_.SendBytes(node_, connection_, bytes);
+}
+
+uint32_t TestClient::Send(Opcode opcode, const google::protobuf::MessageLite& message) {
+  SendFrame({.opcode = opcode, .flags = 0, .group = {}, .request_id = ++last_request_},
+            message.SerializeAsString());
+  return last_request_;
+}
+
+std::vector<Received> TestClient::Receive() {
+  for (Received& frame : env_.TakeReceived(node_, connection_)) {
+    received_.push_back(std::move(frame));
+  }
+  return std::exchange(received_, {});
+}
+
+std::optional<Received> TestClient::ReplyTo(uint32_t request_id) {
+  std::optional<Received> reply;
+  for (Received& frame : Receive()) {
+    if (!reply && (frame.header.flags & kFlagReply) != 0 && frame.header.request_id == request_id) {
+      reply = std::move(frame);
+    } else {
+      received_.push_back(std::move(frame));
+    }
+  }
+  return reply;
+}
+
+std::optional<Received> TestClient::Push(Opcode opcode) {
+  std::optional<Received> push;
+  for (Received& frame : Receive()) {
+    if (!push && frame.header.flags == 0 && frame.header.opcode == opcode) {
+      push = std::move(frame);
+    } else {
+      received_.push_back(std::move(frame));
+    }
+  }
+  return push;
+}
+
+Received TestClient::CallAny(Opcode opcode, const google::protobuf::MessageLite& message) {
+  const uint32_t request_id = Send(opcode, message);
+  std::optional<Received> reply;
+  EXPECT_TRUE(env_.RunUntil(
+      [&] {
+        reply = ReplyTo(request_id);
+        return reply.has_value();
+      },
+      1'000))
+      << "no reply to a " << OpcodeName(opcode);
+  if (!reply) return {};
+  EXPECT_EQ(reply->header.opcode, opcode);
+  return *std::move(reply);
+}
+
+TestClient::Session TestClient::Open(int64_t ttl_ms, int64_t grace_ms) {
+  Session session;
+  session.nonce = absl::StrCat("nonce-", 1'000'000'000 + ++last_nonce_);
+  session.nonce.resize(state::kNonceBytes, 'x');
+  pb::OpenSessionRequest request;
+  request.set_nonce(session.nonce);
+  request.set_ttl_ms(ttl_ms);
+  request.set_grace_ms(grace_ms);
+  request.set_owner_id("tester");
+  const auto reply = Call<pb::OpenSessionReply>(Opcode::kOpenSession, request);
+  session.id = reply.session_id();
+  session.epoch = reply.epoch();
+  return session;
+}
+
+void TestClient::Attach(Session& session) {
+  pb::AttachSessionRequest request;
+  request.set_session_id(session.id);
+  request.set_nonce(session.nonce);
+  session.epoch = Call<pb::AttachSessionReply>(Opcode::kAttachSession, request).epoch();
+}
+
+pb::AcquireRequest TestClient::AcquireOf(Session& session, const std::string& name,
+                                         int64_t wait_ms) {
+  pb::AcquireRequest request;
+  request.mutable_mutation()->set_session_id(session.id);
+  request.mutable_mutation()->set_acknowledged_through(session.sequence);
+  request.mutable_mutation()->set_sequence(++session.sequence);
+  request.set_name(name);
+  request.set_mode(pb::LOCK_MODE_EXCLUSIVE);
+  request.set_wait_ms(wait_ms);
+  return request;
+}
+
+pb::ReleaseRequest TestClient::ReleaseOf(Session& session, const std::string& name,
+                                         uint64_t token) {
+  pb::ReleaseRequest request;
+  request.mutable_mutation()->set_session_id(session.id);
+  request.mutable_mutation()->set_acknowledged_through(session.sequence);
+  request.mutable_mutation()->set_sequence(++session.sequence);
+  request.set_name(name);
+  request.set_token(token);
+  return request;
+}
+
+pb::AcquireReply TestClient::Acquire(Session& session, const std::string& name, int64_t wait_ms) {
+  return Call<pb::AcquireReply>(Opcode::kAcquire, AcquireOf(session, name, wait_ms));
+}
+
+pb::ReleaseReply TestClient::Release(Session& session, const std::string& name, uint64_t token) {
+  return Call<pb::ReleaseReply>(Opcode::kRelease, ReleaseOf(session, name, token));
+}
+
+pb::LockRecord TestClient::Get(const std::string& name) {
+  pb::GetLockRequest request;
+  request.set_name(name);
+  return Call<pb::GetLockReply>(Opcode::kGetLock, request).lock();
+}
+
+}  // namespace lockd::node
