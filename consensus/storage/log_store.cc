@@ -83,10 +83,11 @@ absl::StatusOr<bool> RunPrepareSlice(FileSystem* file_system, FileJob* job) {
   const uint64_t bytes =
       std::min<uint64_t>(LogStore::kSliceBytes, job->segment_bytes - job->done_bytes);
   const std::string zeros(bytes, '\0');
-  // Each slice is synced, so that the device never has a long queue of them before a log write.
   if (absl::Status s = (*file)->Write(job->done_bytes, zeros); !s.ok()) return s;
-  if (absl::Status s = (*file)->Sync(); !s.ok()) return s;
   job->done_bytes += bytes;
+  if (job->in_background || job->done_bytes == job->segment_bytes) {
+    if (absl::Status s = (*file)->Sync(); !s.ok()) return s;
+  }
   if (job->done_bytes < job->segment_bytes) return false;
   if (!job->head.empty()) {
     if (absl::Status s = (*file)->Write(0, job->head); !s.ok()) return s;
@@ -184,6 +185,7 @@ absl::StatusOr<OpenedLog> LogStore::Create(FileSystem* file_system,
               .old_life = 0,
               .segment_bytes = options.segment_bytes,
               .done_bytes = 0,
+              .in_background = false,
               .head = EncodeHead(head)};
   if (absl::Status s = RunWholeJob(file_system, &job); !s.ok()) {
     return WriteFailed(absl::StrCat(options.directory, ": cannot make the first segment"), s);
@@ -396,6 +398,7 @@ absl::StatusOr<SegmentFile> LogStore::TakeNextSegment(uint64_t bytes_needed) {
               .old_life = 0,
               .segment_bytes = std::max(options_.segment_bytes, PadToSector(bytes_needed)),
               .done_bytes = 0,
+              .in_background = false,
               .head = {}};
   if (absl::Status s = RunWholeJob(file_system_, &job); !s.ok()) return s;
   return SegmentFile{.life = job.life, .bytes = job.segment_bytes};
@@ -434,6 +437,7 @@ std::optional<FileJob> LogStore::TakeFileJob() {
               .old_life = 0,
               .segment_bytes = options_.segment_bytes,
               .done_bytes = 0,
+              .in_background = true,
               .head = {}};
   const auto fits = [this](const SegmentFile& s) { return s.bytes == options_.segment_bytes; };
   if (spares_.empty() && !preparing_ && writes_until_prepare_ == 0) {

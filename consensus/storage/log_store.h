@@ -74,7 +74,10 @@ struct FileJob {
   uint64_t old_life = 0;       // kRecycle, kRemove: of the segment that is no longer needed
   uint64_t segment_bytes = 0;  // kPrepare
   uint64_t done_bytes = 0;     // kPrepare: zero-filled so far
-  std::string head = {};       // kPrepare: in place before the name is; for a log's first segment
+  // kPrepare: each slice is synced, so that the device never has a long queue before a log write.
+  // Not when a write waits for the file itself: then one sync at the end is faster.
+  bool in_background = true;
+  std::string head = {};  // kPrepare: in place before the name is; for a log's first segment
 };
 
 class LogStore;

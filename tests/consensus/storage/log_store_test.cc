@@ -70,6 +70,23 @@ TEST_F(LogTest, TheLogGoesOnInAPreparedSegment) {
   ReopenAndExpectAll();
 }
 
+// In the background each slice is synced; a write that waits for the file pays for one sync.
+TEST_F(LogTest, ASegmentIsPreparedInSyncedSlices) {
+  options_.segment_bytes = 4 * LogStore::kSliceBytes;
+  const uint64_t at_first = disk_.counters().syncs;
+  Open();
+  EXPECT_LE(disk_.counters().syncs - at_first, 5u);
+  const uint64_t before = disk_.counters().syncs;
+  std::optional<FileJob> job = opened_.store->TakeFileJob();
+  ASSERT_TRUE(job.has_value());
+  for (int slice = 1; slice <= 4; ++slice) {
+    absl::StatusOr<bool> done = LogStore::RunFileJobSlice(&disk_, &*job);
+    ASSERT_TRUE(done.ok()) << done.status();
+    EXPECT_EQ(*done, slice == 4);
+    EXPECT_EQ(disk_.counters().syncs - before, static_cast<uint64_t>(slice));
+  }
+}
+
 TEST_F(LogTest, TheLogGoesOnWhenNoSegmentIsPrepared) {
   Open();
   for (uint64_t i = 1; i <= 40; ++i) Append(i, i, 1);
