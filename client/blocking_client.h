@@ -14,7 +14,7 @@
 // and joins the thread. Locks and sessions that outlive it are lost from then on; they are safe to
 // use and to destroy.
 //
-// Threading: any.
+// Threading: any but the background thread itself, which would wait for itself.
 #ifndef LOCKD_CLIENT_BLOCKING_CLIENT_H_
 #define LOCKD_CLIENT_BLOCKING_CLIENT_H_
 
@@ -79,6 +79,7 @@ class BlockingClient {
 
  private:
   std::shared_ptr<internal::BackgroundLoop> loop_;
+  std::shared_ptr<internal::ClientShared> shared_;
   std::unique_ptr<Client> client_;
 };
 

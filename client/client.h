@@ -32,9 +32,15 @@
 
 namespace lockd {
 
+namespace internal {
+struct ClientShared;
+}
+
 class Client {
  public:
   Client(boost::asio::io_context& context, ClientOptions options);
+  // Internal: for BlockingClient.
+  explicit Client(std::shared_ptr<internal::ClientShared> shared);
   ~Client();
   Client(Client&&) noexcept;
   Client& operator=(Client&&) noexcept;
@@ -78,7 +84,7 @@ class Client {
   [[nodiscard]] const std::vector<std::string>& endpoints() const;
 
  private:
-  struct Shared;
+  using Shared = internal::ClientShared;
 
   template <typename Result, typename Start, typename CompletionToken, typename... Args>
   auto Initiate(Start start, CompletionToken&& token, Args... args) {

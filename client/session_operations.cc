@@ -18,7 +18,9 @@ constexpr int64_t kDurationMsMax = int64_t{1} << 40;
 // must never be in the way of what frees a lock.
 constexpr uint64_t kRoomKeptByAcquires = 64;
 constexpr uint64_t kRoomKeptByOthers = 16;
-// Of the live acquire ids in one reconcile request, as varints: it fits into a frame.
+// Live acquire ids in one reconcile request: what a server takes, and as varints what fits into a
+// frame.
+constexpr size_t kReconcileIdsMax = 8'192;
 constexpr size_t kReconcileBytesMax = 60'000;
 constexpr int kSlotBits = 24;
 constexpr uint64_t kSlotMask = (uint64_t{1} << kSlotBits) - 1;
@@ -421,7 +423,8 @@ void SessionFsm::BuildReconciles() {
     if (window_.room() == 0) break;
     ReconcileBatch batch{.after = after, .watermark = watermark};
     size_t bytes = 0;
-    while (next < live.size() && bytes < kReconcileBytesMax) {
+    while (next < live.size() && batch.live.size() < kReconcileIdsMax &&
+           bytes < kReconcileBytesMax) {
       bytes += VarintBytes(live[next].value());
       batch.live.push_back(live[next++]);
     }
