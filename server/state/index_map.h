@@ -67,29 +67,31 @@ class IndexMap {
 };
 
 // Name -> id of the record that holds the name, without storing the name a second time: the set
-// holds ids only (5 bytes with the set's own), hashed and compared through `Records`, which has
-// `absl::string_view NameOf(uint32_t id) const` and outlives the index.
+// holds ids, each with 32 bits of its name's hash (9 bytes with the set's own), and compares names
+// through `Records`, which has `absl::string_view NameOf(uint32_t id) const` and outlives the
+// index. Because the hash is at hand, growing touches no record: a cache miss for each would make
+// the rehash of one shard a stall.
 template <typename Records>
 class NameIndex {
  public:
   explicit NameIndex(const Records* records) {
     shards_.reserve(kShards);
-    for (size_t i = 0; i < kShards; ++i) shards_.emplace_back(0, IdHash{records}, IdEq{records});
+    for (size_t i = 0; i < kShards; ++i) shards_.emplace_back(0, EntryHash{}, EntryEq{records});
   }
 
   // `none` when there is none.
   [[nodiscard]] uint32_t Find(absl::string_view name, uint32_t none) const {
     const Key key(name);
-    const Shard& shard = shards_[key.shard()];
-    const auto found = shard.find(key, key.hash);
-    return found == shard.end() ? none : *found;
+    const Shard& shard = shards_[key.shard];
+    const auto found = shard.find(key);
+    return found == shard.end() ? none : found->id;
   }
-  // The record has its name already and the name is not in the index.
+  // The name is not in the index.
   void Insert(absl::string_view name, uint32_t id) {
     const Key key(name);
     bool inserted = false;
-    shards_[key.shard()].lazy_emplace(key, [&](const typename Shard::constructor& construct) {
-      construct(id);
+    shards_[key.shard].lazy_emplace(key, [&](const typename Shard::constructor& construct) {
+      construct(Entry{id, key.hash});
       inserted = true;
     });
     LOCKD_CHECK(inserted, "a name stands in the index twice");
@@ -98,39 +100,47 @@ class NameIndex {
   // The record still has its name.
   void Erase(absl::string_view name) {
     const Key key(name);
-    const size_t erased = shards_[key.shard()].erase(key);
+    const size_t erased = shards_[key.shard].erase(key);
     LOCKD_CHECK(erased == 1, "a name is not in the index");
     --size_;
   }
   [[nodiscard]] size_t size() const { return size_; }
 
  private:
-  // At 16 million names a shard holds 16 thousand: a rehash of one takes about a millisecond.
+  // At 16 million names a shard holds 16 thousand, and a rehash of one takes a fraction of a
+  // millisecond.
   static constexpr size_t kShards = 1024;
 
-  // A name with its hash, so that it is computed once for the shard and the set.
-  struct Key {
-    explicit Key(absl::string_view n) : name(n), hash(absl::Hash<absl::string_view>{}(n)) {}
-    [[nodiscard]] size_t shard() const { return static_cast<uint64_t>(hash) >> 54; }
-    absl::string_view name;
-    size_t hash;
+  struct Entry {
+    uint32_t id;
+    uint32_t hash;
   };
-  struct IdHash {
+  // A name, hashed once: the top bits choose the shard, the low ones serve within it.
+  struct Key {
+    explicit Key(absl::string_view n) : name(n) {
+      const uint64_t bits = absl::Hash<absl::string_view>{}(n);
+      shard = bits >> 54;
+      hash = static_cast<uint32_t>(bits);
+    }
+    absl::string_view name;
+    size_t shard;
+    uint32_t hash;
+  };
+  struct EntryHash {
     using is_transparent = void;
     size_t operator()(const Key& key) const { return key.hash; }
-    size_t operator()(uint32_t id) const {
-      return absl::Hash<absl::string_view>{}(records->NameOf(id));
-    }
-    const Records* records;
+    size_t operator()(const Entry& entry) const { return entry.hash; }
   };
-  struct IdEq {
+  struct EntryEq {
     using is_transparent = void;
-    bool operator()(const Key& key, uint32_t id) const { return key.name == records->NameOf(id); }
-    bool operator()(uint32_t id, const Key& key) const { return key.name == records->NameOf(id); }
-    bool operator()(uint32_t a, uint32_t b) const { return a == b; }
+    bool operator()(const Key& key, const Entry& entry) const {
+      return key.hash == entry.hash && key.name == records->NameOf(entry.id);
+    }
+    bool operator()(const Entry& entry, const Key& key) const { return (*this)(key, entry); }
+    bool operator()(const Entry& a, const Entry& b) const { return a.id == b.id; }
     const Records* records;
   };
-  using Shard = absl::flat_hash_set<uint32_t, IdHash, IdEq>;
+  using Shard = absl::flat_hash_set<Entry, EntryHash, EntryEq>;
 
   std::vector<Shard> shards_;
   size_t size_ = 0;
