@@ -182,6 +182,17 @@ TEST(Election, AVoteOfAnEarlierTermIsDropped) {
   EXPECT_EQ(member.raft.role(), Role::kCandidate);
 }
 
+// The same in the pre-vote, whose grants may carry any term up to the campaign's.
+TEST(Election, APreVoteGrantOfAnEarlierCampaignIsDropped) {
+  Member member(1, {4});
+  member.raft.Campaign();
+  member.Take();
+  member.Receive(3, 3, PreGranted(4));
+  EXPECT_EQ(member.raft.role(), Role::kPreCandidate);
+  member.Receive(3, 3, PreGranted(5));
+  EXPECT_EQ(member.raft.role(), Role::kCandidate);
+}
+
 TEST(Election, OneVoterCountsOnce) {
   Member member(1, std::vector<uint64_t>{1}, 5);
   member.raft.Campaign();

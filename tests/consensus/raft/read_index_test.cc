@@ -82,6 +82,8 @@ TEST(Reads, WaitUntilAnEntryOfTheTermIsCommitted) {
   Member member(1, std::vector<uint64_t>{1});
   member.Lead();
   member.raft.RequestRead(7);
+  EXPECT_FALSE(member.raft.HasReady());
+  member.Propose("x");  // something else to take
   EXPECT_THAT(Only<Heartbeat>(member.Take()), IsEmpty());
   EXPECT_THAT(member.released, IsEmpty());
   member.Receive(2, 2, MakeAccepted(1, 2));
