@@ -1,0 +1,40 @@
+// OracleCheck: feeds the same log entries to two LockDatabases and to the oracle, and compares
+// everything that can be seen: results, events, all reads, the digests; invariants after each
+// entry.
+#ifndef LOCKD_TESTS_SUPPORT_ORACLE_CHECK_H_
+#define LOCKD_TESTS_SUPPORT_ORACLE_CHECK_H_
+
+#include <string>
+#include <vector>
+
+#include "server/state/lock_database.h"
+#include "server/state/types.h"
+#include "tests/support/command_stream.h"
+#include "tests/support/naive_lock_database.h"
+
+namespace lockd::state {
+
+class OracleCheck {
+ public:
+  // Empty, or the lines that differ: "-" the oracle's, "+" the database's.
+  [[nodiscard]] std::string Apply(const LogEntry& entry);
+  // Of the last entry, by the database.
+  [[nodiscard]] const ApplyResult& result() const { return result_; }
+
+ private:
+  LockDatabase database_;
+  LockDatabase replica_;
+  NaiveLockDatabase oracle_;
+  ApplyResult result_;
+};
+
+// Runs all entries from an empty state; the first difference, or empty.
+[[nodiscard]] std::string FirstDifference(const std::vector<LogEntry>& entries);
+// Leaves out entries and commands as long as some difference remains.
+[[nodiscard]] std::vector<LogEntry> Shrink(std::vector<LogEntry> entries);
+// The entries, one command a line, with what the database answered.
+[[nodiscard]] std::string DescribeRun(const std::vector<LogEntry>& entries);
+
+}  // namespace lockd::state
+
+#endif  // LOCKD_TESTS_SUPPORT_ORACLE_CHECK_H_
