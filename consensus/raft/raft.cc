@@ -133,6 +133,8 @@ size_t Raft::uncommitted_bytes() const {
 uint64_t Raft::TicksUntilDue() const {
   lockd::raft::Tick due;
   if (const auto* follower = std::get_if<Follower>(&role_)) {
+    // Without a vote nothing is ever due; now and then is enough to keep time.
+    if (!IsVoter(configuration(), id())) return core_.options().heartbeat_ticks;
     due = follower->election_at();
   } else if (const auto* candidate = std::get_if<Candidate>(&role_)) {
     due = std::min(candidate->election_at(), candidate->ask_again_at());

@@ -64,6 +64,20 @@ TEST(Raft, AWholeGroupRestartsFromItsDisks) {
   for (uint64_t id = 1; id <= 3; ++id) EXPECT_THAT(group.commands(id), ElementsAre("a"));
 }
 
+TEST(Raft, SaysWhenItNextHasSomethingToDo) {
+  Group group(1);
+  const uint64_t until_election = group[1].TicksUntilDue();
+  EXPECT_GT(until_election, 30u);
+  EXPECT_LE(until_election, 60u);
+  group[1].Tick(until_election - 1);
+  EXPECT_EQ(group[1].role(), Role::kFollower);
+  EXPECT_EQ(group[1].TicksUntilDue(), 1u);
+  group[1].Tick(1);
+  EXPECT_EQ(group[1].role(), Role::kCandidate);
+  group.Settle();
+  EXPECT_EQ(group[1].TicksUntilDue(), 5u);  // a leader's next heartbeat
+}
+
 // Random schedules: a third of the messages is lost, some are held back (so that they come late and
 // out of order) or doubled, members crash with writes under way. Group checks safety at every step;
 // here: after the network is whole again, everything proposed and committed is everywhere, soon.
