@@ -283,11 +283,11 @@ class SessionFsm {
   bool OnPush(LocalTime now, const FrameView& frame);
   bool OnMutationReply(LocalTime now, const FrameView& frame);
   bool OnMutationError(LocalTime now, Request& request, const pb::Error& error);
-  bool OnAcquireReply(Request& request, const pb::AcquireReply& reply);
+  bool OnAcquireReply(LocalTime now, Request& request, const pb::AcquireReply& reply);
   bool OnReleaseReply(Request& request, const pb::ReleaseReply& reply);
-  bool OnCancelReply(Request& request, const pb::CancelReply& reply);
+  bool OnCancelReply(LocalTime now, Request& request, const pb::CancelReply& reply);
   // A final outcome of a queued acquire, from a push or an attach.
-  bool OnOutcome(const pb::AcquireOutcome& outcome);
+  bool OnOutcome(LocalTime now, const pb::AcquireOutcome& outcome);
   void OnRefused(Operation& operation, int result, absl::string_view limit_name,
                  int64_t retry_after_ms);
   void OnLeaderError(LocalTime now, const pb::Error& error);
@@ -309,7 +309,7 @@ class SessionFsm {
   void EndWithoutHold(Operation& operation, AcquireStatus status, absl::string_view message,
                       int64_t retry_after_ms);
   void Abandon(Operation& operation, AcquireStatus status, absl::string_view message);
-  void OnGranted(Operation& operation, const pb::Grant& grant);
+  void OnGranted(LocalTime now, Operation& operation, const pb::Grant& grant);
   void StartRelease(Operation& operation);
   void EndAllOperations();
   void ForgetEndedWaiting();

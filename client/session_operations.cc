@@ -29,6 +29,11 @@ LocalTime AddMs(LocalTime time, int64_t ms) {
   return time + ms * kNanosPerMilli;
 }
 
+// From the wire; no honest one is out of this range.
+ClusterTime ToClusterTime(int64_t ms) {
+  return ClusterTime(std::clamp<int64_t>(ms, 0, int64_t{1} << 62));
+}
+
 size_t VarintBytes(uint64_t value) {
   size_t bytes = 1;
   for (; value >= 0x80; value >>= 7) ++bytes;
@@ -229,7 +234,7 @@ void SessionFsm::Abandon(Operation& operation, AcquireStatus status, absl::strin
   urgent_.emplace_back(RequestKind::kCancel, operation.id);
 }
 
-void SessionFsm::OnGranted(Operation& operation, const pb::Grant& grant) {
+void SessionFsm::OnGranted(LocalTime now, Operation& operation, const pb::Grant& grant) {
   operation.token = FencingToken(grant.token());
   operation.fence_floor = FencingToken(grant.fence_floor());
   if (operation.abandoned) {
@@ -238,8 +243,12 @@ void SessionFsm::OnGranted(Operation& operation, const pb::Grant& grant) {
   }
   if (grant.hold_deadline_ms() > 0) {
     operation.hold_deadline =
-        lease_.HoldDeadline(operation.first_sent_at, ClusterTime(grant.granted_time_ms()),
-                            ClusterTime(grant.hold_deadline_ms()));
+        lease_.HoldDeadline(operation.first_sent_at, ToClusterTime(grant.granted_time_ms()),
+                            ToClusterTime(grant.hold_deadline_ms()));
+  }
+  if (operation.max_hold_ms > 0) {
+    // It was granted before now, whatever the server says.
+    operation.hold_deadline = std::min(operation.hold_deadline, AddMs(now, operation.max_hold_ms));
   }
   operation.phase = Phase::kHeld;
   ++hold_count_;

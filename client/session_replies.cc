@@ -165,7 +165,7 @@ bool SessionFsm::OnAttachReply(LocalTime now, const Control& control,
   Attached(now, control.sent_at, ConnectionEpoch(reply.epoch()));
   if (life_ != Life::kLive) return true;
   for (const pb::AcquireOutcome& outcome : reply.outcomes()) {
-    if (!OnOutcome(outcome)) return false;
+    if (!OnOutcome(now, outcome)) return false;
   }
   StartReconcile(now);
   return true;
@@ -229,7 +229,7 @@ bool SessionFsm::OnPush(LocalTime now, const FrameView& frame) {
       if (!Parse(frame, &outcome) || session_id_.is_zero()) return false;
       if (outcome.session_id() != session_id_.value() || !AcceptStamp(outcome.stamp()))
         return false;
-      return life_ != Life::kLive || OnOutcome(outcome);
+      return life_ != Life::kLive || OnOutcome(now, outcome);
     }
     case Opcode::kSessionEnded: {
       pb::SessionEnded ended;
@@ -265,7 +265,7 @@ bool SessionFsm::OnMutationReply(LocalTime now, const FrameView& frame) {
     case RequestKind::kAcquire: {
       pb::AcquireReply reply;
       return frame.header.opcode == Opcode::kAcquire && Parse(frame, &reply) &&
-             AcceptStamp(reply.stamp()) && OnAcquireReply(*request, reply);
+             AcceptStamp(reply.stamp()) && OnAcquireReply(now, *request, reply);
     }
     case RequestKind::kRelease: {
       pb::ReleaseReply reply;
@@ -275,7 +275,7 @@ bool SessionFsm::OnMutationReply(LocalTime now, const FrameView& frame) {
     case RequestKind::kCancel: {
       pb::CancelReply reply;
       return frame.header.opcode == Opcode::kCancel && Parse(frame, &reply) &&
-             AcceptStamp(reply.stamp()) && OnCancelReply(*request, reply);
+             AcceptStamp(reply.stamp()) && OnCancelReply(now, *request, reply);
     }
     case RequestKind::kReconcile: {
       pb::ReconcileReply reply;
@@ -331,7 +331,7 @@ bool SessionFsm::OnMutationError(LocalTime now, Request& request, const pb::Erro
   }
 }
 
-bool SessionFsm::OnAcquireReply(Request& request, const pb::AcquireReply& reply) {
+bool SessionFsm::OnAcquireReply(LocalTime now, Request& request, const pb::AcquireReply& reply) {
   Operation* operation = Find(OperationId(request.subject));
   if (operation == nullptr || operation->phase != Phase::kUnanswered) {
     window_.Answered(request);
@@ -341,7 +341,7 @@ bool SessionFsm::OnAcquireReply(Request& request, const pb::AcquireReply& reply)
     case pb::ACQUIRE_RESULT_GRANTED:
       if (!IsId(reply.grant().token())) return false;
       window_.Answered(request);
-      OnGranted(*operation, reply.grant());
+      OnGranted(now, *operation, reply.grant());
       return true;
     case pb::ACQUIRE_RESULT_QUEUED:
       window_.Answered(request);
@@ -377,7 +377,7 @@ bool SessionFsm::OnReleaseReply(Request& request, const pb::ReleaseReply& reply)
   return true;
 }
 
-bool SessionFsm::OnCancelReply(Request& request, const pb::CancelReply& reply) {
+bool SessionFsm::OnCancelReply(LocalTime now, Request& request, const pb::CancelReply& reply) {
   Operation* operation = Find(OperationId(request.subject));
   const bool is_open = operation != nullptr && (operation->phase == Phase::kUnanswered ||
                                                 operation->phase == Phase::kQueued);
@@ -399,14 +399,14 @@ bool SessionFsm::OnCancelReply(Request& request, const pb::CancelReply& reply) {
       }
       window_.Answered(request);
       Settle(*operation);
-      OnGranted(*operation, reply.outcome().grant());
+      OnGranted(now, *operation, reply.outcome().grant());
       return true;
     default:
       return false;
   }
 }
 
-bool SessionFsm::OnOutcome(const pb::AcquireOutcome& outcome) {
+bool SessionFsm::OnOutcome(LocalTime now, const pb::AcquireOutcome& outcome) {
   const Sequence acquire(outcome.acquire_id());
   if (acquire.is_zero() || acquire > window_.last()) return false;
   if (outcome.result() == pb::ACQUIRE_RESULT_GRANTED && !IsId(outcome.grant().token())) {
@@ -424,7 +424,7 @@ bool SessionFsm::OnOutcome(const pb::AcquireOutcome& outcome) {
   switch (outcome.result()) {
     case pb::ACQUIRE_RESULT_GRANTED:
       Settle(*operation);
-      OnGranted(*operation, outcome.grant());
+      OnGranted(now, *operation, outcome.grant());
       return true;
     case pb::ACQUIRE_RESULT_BUSY:
     case pb::ACQUIRE_RESULT_TIMED_OUT:
