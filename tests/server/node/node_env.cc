@@ -8,6 +8,7 @@ namespace lockd::node {
 namespace {
 
 constexpr WallTime kWallStart{1'700'000'000'000};
+constexpr int64_t kRedialNs = 100 * kNanosPerMilli;
 
 std::vector<Received> Decode(FrameDecoder& decoder) {
   std::vector<Received> frames;
@@ -76,6 +77,11 @@ void NodeEnv::Crash(int id) {
   machine.wakeup = kNeverLocal;
 }
 
+void NodeEnv::Stop(int id) {
+  machines_.at(id).node->OnStop();
+  machines_.at(id).has_news = true;
+}
+
 void NodeEnv::Wipe(int id) {
   Machine& machine = machines_.at(id);
   ASSERT_EQ(machine.node, nullptr);
@@ -125,7 +131,7 @@ void NodeEnv::DialMissing() {
     for (const state::Member& peer : machine.node->peers()) {
       const int to = static_cast<int>(peer.node_id.value());
       if (machine.dialed.contains(to) || !machines_.contains(to) || !IsUp(to) ||
-          cut_.contains({std::min(from, to), std::max(from, to)})) {
+          cut_.contains({std::min(from, to), std::max(from, to)}) || machine.redial_at[to] > now_) {
         continue;
       }
       machine.dialed.insert(to);
@@ -214,6 +220,7 @@ void NodeEnv::Carry(int id, NodeActions actions) {
       // The bytes come first, then the end of the stream.
       deliveries_.push_back({end.other, end.other_link, ""});
       machine.dialed.erase(end.other);
+      machine.redial_at[end.other] = now_ + kRedialNs;
       machine.links.erase(link);
     }
   }
@@ -236,6 +243,7 @@ void NodeEnv::FeedPeer(int id, PeerLinkId id_of_link, const std::string& bytes) 
   if (bytes.empty()) {
     machine.node->OnPeerClosed(id_of_link);
     machine.dialed.erase(place->second.other);
+    machine.redial_at[place->second.other] = now_ + kRedialNs;
     machine.links.erase(place);
     return;
   }

@@ -57,6 +57,8 @@ class NodeEnv {
   void StartAll();
   // The process ends; what its disk has not completed is lost, its connections break.
   void Crash(int id);
+  // An orderly stop begins.
+  void Stop(int id);
   // The data directory is lost, and a new one will be made.
   void Wipe(int id);
   [[nodiscard]] bool IsUp(int id) const { return machines_.at(id).node != nullptr; }
@@ -139,7 +141,8 @@ class NodeEnv {
     bool has_news = false;
     std::map<ConnectionId, ClientSide> clients;
     std::map<PeerLinkId, LinkEnd> links;
-    std::set<int> dialed;  // nodes with a link from here
+    std::set<int> dialed;                // nodes with a link from here
+    std::map<int, LocalTime> redial_at;  // not before, after a link was closed
     raft::HardState hard_state;
     std::vector<raft::Entry> log;
     std::deque<storage::LogWrite> writes;

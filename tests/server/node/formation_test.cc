@@ -1,0 +1,253 @@
+// The rules of formation.h, one by one. Nodes 1 (this one, incarnation 101), 2 (102) and 3 (103).
+
+#include "server/node/formation.h"
+
+#include "gtest/gtest.h"
+
+namespace lockd::node {
+namespace {
+
+constexpr ClusterId kCluster{77};
+
+std::vector<state::Member> Members(bool with_incarnations, int count = 3) {
+  std::vector<state::Member> members;
+  for (uint64_t id = 1; id <= static_cast<uint64_t>(count); ++id) {
+    members.push_back({.node_id = NodeId{id},
+                       .peer_address = "peer",
+                       .client_address = "client",
+                       .incarnation = Incarnation{with_incarnations ? 100 + id : 0}});
+  }
+  return members;
+}
+
+NodeOptions Options(int count = 3) {
+  NodeOptions options;
+  options.node_id = NodeId{1};
+  options.cluster_name = "name";
+  options.client_address = "here:1";
+  options.incarnation = Incarnation{101};
+  options.bootstrap_members = Members(false, count);
+  return options;
+}
+
+raft::RecoveredLog EmptyLog() {
+  return {};
+}
+raft::RecoveredLog SomeLog() {
+  raft::RecoveredLog log;
+  log.hard_state.term = raft::Term{3};
+  log.last_index = raft::Index{9};
+  return log;
+}
+raft::RecoveredLog OnlyAVote() {
+  raft::RecoveredLog log;
+  log.hard_state = {.term = raft::Term{3}, .voted_for = NodeId{2}, .commit = {}};
+  return log;
+}
+
+PeerClaim Empty(uint64_t id) {
+  return {.node_id = NodeId{id},
+          .cluster_name = "name",
+          .cluster_id = {},
+          .incarnation = Incarnation{100 + id},
+          .has_log = false,
+          .term = {},
+          .your_incarnation = {},
+          .client_address = "there:2",
+          .peer_address = "peer"};
+}
+PeerClaim WithTerm(uint64_t id, uint64_t term) {
+  PeerClaim claim = Empty(id);
+  claim.term = raft::Term{term};
+  return claim;
+}
+PeerClaim WithLog(uint64_t id) {
+  PeerClaim claim = WithTerm(id, 3);
+  claim.has_log = true;
+  return claim;
+}
+PeerClaim OfCluster(uint64_t id, uint64_t my_incarnation) {
+  PeerClaim claim = WithLog(id);
+  claim.cluster_id = kCluster;
+  claim.your_incarnation = Incarnation{my_incarnation};
+  return claim;
+}
+
+using Kind = Verdict::Kind;
+
+TEST(Formation, ASingleNodeTakesPartAtOnce) {
+  EXPECT_TRUE(Formation(Options(1), EmptyLog()).participates());
+}
+
+TEST(Formation, AnEmptyNodeWaitsForAllOthersToBeEmptyToo) {
+  Formation formation(Options(), EmptyLog());
+  EXPECT_FALSE(formation.participates());
+  EXPECT_EQ(formation.OnHello(Empty(2)).kind, Kind::kAccepted);
+  EXPECT_FALSE(formation.participates());
+  EXPECT_NE(formation.WaitsFor().find("node 3"), std::string::npos) << formation.WaitsFor();
+  EXPECT_EQ(formation.OnHello(Empty(3)).kind, Kind::kAccepted);
+  EXPECT_TRUE(formation.participates());
+  EXPECT_TRUE(formation.term_floor().is_zero());
+  EXPECT_TRUE(formation.WaitsFor().empty());
+}
+
+TEST(Formation, AMajorityOfEmptyNodesIsNotEnough) {
+  // Two of three could elect each other although the third one holds what all had acknowledged.
+  Formation formation(Options(), EmptyLog());
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(formation.OnHello(Empty(2)).kind, Kind::kAccepted);
+  EXPECT_FALSE(formation.participates());
+}
+
+TEST(Formation, AnEmptyNodeDoesNotFormWithANodeThatHasALog) {
+  Formation formation(Options(), EmptyLog());
+  EXPECT_EQ(formation.OnHello(Empty(2)).kind, Kind::kAccepted);
+  EXPECT_EQ(formation.OnHello(WithLog(3)).kind, Kind::kAccepted);
+  EXPECT_FALSE(formation.participates());
+}
+
+TEST(Formation, APeerThatWasEmptyInThisRunMayHaveGoneOnMeanwhile) {
+  Formation formation(Options(), EmptyLog());
+  EXPECT_EQ(formation.OnHello(Empty(2)).kind, Kind::kAccepted);
+  EXPECT_EQ(formation.OnHello(WithLog(2)).kind, Kind::kAccepted);
+  EXPECT_EQ(formation.OnHello(Empty(3)).kind, Kind::kAccepted);
+  EXPECT_TRUE(formation.participates());
+}
+
+TEST(Formation, StartsAboveAllTermsOfAnInterruptedAttempt) {
+  // This directory may be the second one of a node that voted in term 4 with its first one.
+  Formation formation(Options(), EmptyLog());
+  EXPECT_EQ(formation.OnHello(WithTerm(2, 4)).kind, Kind::kAccepted);
+  EXPECT_EQ(formation.OnHello(Empty(3)).kind, Kind::kAccepted);
+  EXPECT_TRUE(formation.participates());
+  EXPECT_EQ(formation.term_floor(), raft::Term{5});
+}
+
+TEST(Formation, ARegisteredNodeThatNeverWroteTakesPart) {
+  Formation formation(Options(), EmptyLog());
+  EXPECT_EQ(formation.OnHello(OfCluster(2, 101)).kind, Kind::kAccepted);
+  EXPECT_TRUE(formation.participates());
+  EXPECT_EQ(formation.cluster_id(), kCluster);
+}
+
+TEST(Formation, AWipedNodeLeavesForGood) {
+  Formation formation(Options(), EmptyLog());
+  const Verdict verdict = formation.OnHello(OfCluster(2, 999));
+  EXPECT_EQ(verdict.kind, Kind::kFatal);
+  EXPECT_NE(verdict.message.find("cluster 77 knows node 1"), std::string::npos);
+  EXPECT_NE(verdict.message.find("add it as a new member"), std::string::npos);
+  EXPECT_FALSE(formation.participates());
+}
+
+TEST(Formation, ANodeUnknownToTheClusterWaits) {
+  Formation formation(Options(), EmptyLog());
+  EXPECT_EQ(formation.OnHello(OfCluster(2, 0)).kind, Kind::kAccepted);
+  EXPECT_EQ(formation.OnHello(Empty(3)).kind, Kind::kAccepted);
+  EXPECT_FALSE(formation.participates());
+  EXPECT_NE(formation.WaitsFor().find("does not know this node"), std::string::npos);
+}
+
+TEST(Formation, ADirectoryThatHasVotedTakesPart) {
+  EXPECT_TRUE(Formation(Options(), OnlyAVote()).participates());
+  EXPECT_TRUE(Formation(Options(), SomeLog()).participates());
+}
+
+TEST(Formation, ListensToNobodyWhileItWaits) {
+  Formation formation(Options(), EmptyLog());
+  EXPECT_EQ(formation.OnHello(OfCluster(2, 0)).kind, Kind::kAccepted);
+  EXPECT_FALSE(formation.ListensTo(NodeId{2}));
+}
+
+TEST(Formation, DoesNotListenToAPeerThatWaits) {
+  Formation formation(Options(), SomeLog());
+  EXPECT_EQ(formation.OnHello(Empty(2)).kind, Kind::kAccepted);
+  EXPECT_FALSE(formation.ListensTo(NodeId{2})) << "empty and not registered";
+  EXPECT_EQ(formation.OnHello(WithTerm(2, 4)).kind, Kind::kAccepted);
+  EXPECT_TRUE(formation.ListensTo(NodeId{2}));
+}
+
+TEST(Formation, ListensToARegisteredPeerThatNeverWrote) {
+  Formation formation(Options(), SomeLog());
+  EXPECT_EQ(formation.SetApplied(kCluster, Members(true)).kind, Kind::kAccepted);
+  EXPECT_EQ(formation.OnHello(Empty(2)).kind, Kind::kAccepted);
+  EXPECT_TRUE(formation.ListensTo(NodeId{2}));
+}
+
+TEST(Formation, RefusesAPeerWithAnotherDirectoryThanTheRegisteredOne) {
+  Formation formation(Options(), SomeLog());
+  EXPECT_EQ(formation.SetApplied(kCluster, Members(true)).kind, Kind::kAccepted);
+  PeerClaim claim = Empty(2);
+  claim.incarnation = Incarnation{555};
+  EXPECT_EQ(formation.OnHello(claim).kind, Kind::kWrongIdentity);
+  EXPECT_FALSE(formation.ListensTo(NodeId{2}));
+}
+
+TEST(Formation, PinsTheFirstDirectoryHeardUntilOneIsRegistered) {
+  Formation formation(Options(), EmptyLog());
+  EXPECT_EQ(formation.OnHello(Empty(2)).kind, Kind::kAccepted);
+  PeerClaim other = Empty(2);
+  other.incarnation = Incarnation{555};
+  const Verdict verdict = formation.OnHello(other);
+  EXPECT_EQ(verdict.kind, Kind::kWrongIdentity);
+  EXPECT_NE(verdict.message.find("another data directory"), std::string::npos);
+}
+
+TEST(Formation, StopsListeningWhenTheAppliedMembershipSaysOtherwise) {
+  Formation formation(Options(), SomeLog());
+  PeerClaim claim = WithLog(2);
+  claim.incarnation = Incarnation{555};
+  EXPECT_EQ(formation.OnHello(claim).kind, Kind::kAccepted) << "nothing registered yet";
+  EXPECT_TRUE(formation.ListensTo(NodeId{2}));
+  EXPECT_EQ(formation.SetApplied(kCluster, Members(true)).kind, Kind::kAccepted);
+  EXPECT_FALSE(formation.ListensTo(NodeId{2}));
+}
+
+TEST(Formation, RefusesOtherClusters) {
+  Formation formation(Options(), SomeLog());
+  PeerClaim other_name = WithLog(2);
+  other_name.cluster_name = "other";
+  EXPECT_EQ(formation.OnHello(other_name).kind, Kind::kWrongCluster);
+  EXPECT_EQ(formation.SetApplied(kCluster, Members(true)).kind, Kind::kAccepted);
+  PeerClaim other_id = OfCluster(2, 101);
+  other_id.cluster_id = ClusterId{78};
+  EXPECT_EQ(formation.OnHello(other_id).kind, Kind::kWrongCluster);
+}
+
+TEST(Formation, RefusesStrangersAndItself) {
+  Formation formation(Options(), SomeLog());
+  EXPECT_EQ(formation.OnHello(WithLog(4)).kind, Kind::kWrongIdentity);
+  EXPECT_EQ(formation.OnHello(WithLog(1)).kind, Kind::kWrongIdentity);
+  PeerClaim nameless = WithLog(2);
+  nameless.incarnation = Incarnation{0};
+  EXPECT_EQ(formation.OnHello(nameless).kind, Kind::kWrongIdentity);
+}
+
+TEST(Formation, FoundersCarryEveryIncarnation) {
+  Formation formation(Options(), EmptyLog());
+  EXPECT_EQ(formation.OnHello(Empty(2)).kind, Kind::kAccepted);
+  EXPECT_FALSE(formation.Founders().has_value());
+  EXPECT_EQ(formation.OnHello(Empty(3)).kind, Kind::kAccepted);
+  const auto founders = formation.Founders();
+  ASSERT_TRUE(founders.has_value());
+  for (uint64_t id = 1; id <= 3; ++id) {
+    EXPECT_EQ((*founders)[id - 1].incarnation, Incarnation{100 + id});
+  }
+  EXPECT_EQ((*founders)[0].client_address, "here:1");
+  EXPECT_EQ((*founders)[1].client_address, "there:2");
+}
+
+TEST(Formation, ADirectoryOfAnOlderIncarnationIsFoundOutByItsOwnLog) {
+  Formation formation(Options(), SomeLog());
+  std::vector<state::Member> members = Members(true);
+  members[0].incarnation = Incarnation{999};
+  EXPECT_EQ(formation.SetApplied(kCluster, members).kind, Kind::kFatal);
+}
+
+TEST(Formation, ANodeThatIsNoMemberAnyMoreLeaves) {
+  Formation formation(Options(), SomeLog());
+  std::vector<state::Member> members = Members(true);
+  members.erase(members.begin());
+  EXPECT_EQ(formation.SetApplied(kCluster, members).kind, Kind::kFatal);
+}
+
+}  // namespace
+}  // namespace lockd::node
