@@ -1,0 +1,24 @@
+#include "tests/support/raft_env/verbs.h"
+
+#include <vector>
+
+namespace lockd::raft_env {
+namespace {
+
+absl::Status Stabilize(RaftEnv& env, datadriven::Arguments& args) {
+  const std::vector<NodeId> ids = TakeMembers(env, args);
+  if (absl::Status status = args.Finish(); !status.ok()) return status;
+  return env.Stabilize(ids);
+}
+
+}  // namespace
+
+const Verb kStabilize = {
+    "stabilize", "[IDS...]",
+    "Lets these members (default: all) work until nothing is left to do, without a tick: in "
+    "rounds,\n"
+    "each takes its Ready, completes its writes and reads (unless `persist ID stall`), then all\n"
+    "messages in flight to these members are delivered. Messages to others stay in flight.",
+    Stabilize};
+
+}  // namespace lockd::raft_env
