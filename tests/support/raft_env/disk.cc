@@ -31,7 +31,7 @@ raft::RecoveredLog Disk::Recover(size_t tail_bytes_max) const {
   auto first = entries.end();
   while (first != entries.begin()) {
     bytes += (first - 1)->size_bytes();
-    const bool needed = first == entries.end() || (first - 1)->index > hard_state.commit;
+    const bool needed = first == entries.end() || (first - 1)->index >= hard_state.commit;
     if (bytes > tail_bytes_max && !needed) break;
     --first;
   }

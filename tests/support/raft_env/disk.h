@@ -29,7 +29,8 @@ struct Disk {
   // Carries a write out: cuts a conflicting suffix, appends, replaces the hard state.
   void Write(const raft::WriteRequest& write);
   // What a restarting member is given: the hard state and the newest entries, all that are
-  // not known to be committed, at least one, and beyond that as many as fit into `tail_bytes_max`.
+  // not known to be committed and the last one that is, at least one, and beyond that as many as
+  // fit into `tail_bytes_max`.
   [[nodiscard]] raft::RecoveredLog Recover(size_t tail_bytes_max) const;
   // Answers a read within its byte limit; the first entry is given however large it is.
   [[nodiscard]] std::vector<raft::Entry> Read(const raft::ReadRequest& read) const;

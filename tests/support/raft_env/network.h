@@ -39,14 +39,12 @@ struct Selection {
   std::optional<uint64_t> count;
   bool reversed = false;
 
-  // The arguments by which verbs take a selection, for their usage lines, and what they mean.
-  static constexpr absl::string_view kArguments =
-      "[A->B] [from=N] [to=N] [type=TYPE] [term=T] [skip=K] [count=K] [at=(P,...)] [reversed]";
+  // What the arguments mean that verbs with a selection share.
   static constexpr absl::string_view kHelp =
-      "Messages are chosen by sender, receiver, type (pre-vote, pre-vote-reply, vote, vote-reply,\n"
-      "append, append-reply, heartbeat, heartbeat-reply) and term; of those that match, `skip`\n"
-      "leaves out the first ones, `count` limits, `at` picks positions in the order given, and\n"
-      "`reversed` turns the order round.";
+      "Messages are chosen by sender, receiver, type (pre-vote, pre-vote-reply, vote, vote-reply, "
+      "append, append-reply, heartbeat, heartbeat-reply) and term; of those that match, `at` picks "
+      "positions in the order given, `reversed` turns the order round, `skip` then leaves out the "
+      "first ones, and `count` limits.";
   static Selection Take(datadriven::Arguments& args);
 
   // Positions in `messages`, in the order asked for.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 #include <utility>
+#include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -220,21 +221,24 @@ bool RaftEnv::Settle(NodeId id) {
   return did_something;
 }
 
-bool RaftEnv::DeliverAll(const std::vector<NodeId>& receivers) {
+bool RaftEnv::DeliverAll(const std::vector<NodeId>& receivers, bool votes_only) {
   std::vector<size_t> positions;
   for (size_t i = 0; i < network_.in_flight().size(); ++i) {
-    const NodeId to = network_.in_flight()[i].to;
-    if (std::count(receivers.begin(), receivers.end(), to) != 0) positions.push_back(i);
+    const raft::Message& message = network_.in_flight()[i];
+    const bool is_receiver = std::count(receivers.begin(), receivers.end(), message.to) != 0;
+    const bool is_vote = std::holds_alternative<raft::VoteRequest>(message.body) ||
+                         std::holds_alternative<raft::VoteReply>(message.body);
+    if (is_receiver && (is_vote || !votes_only)) positions.push_back(i);
   }
   for (const raft::Message& message : network_.Take(positions)) Deliver(message);
   return !positions.empty();
 }
 
-absl::Status RaftEnv::Stabilize(const std::vector<NodeId>& stabilized) {
+absl::Status RaftEnv::Stabilize(const std::vector<NodeId>& stabilized, bool votes_only) {
   for (int round = 0; round < kStabilizeRoundsMax; ++round) {
     bool did_something = false;
     for (const NodeId id : stabilized) did_something |= Settle(id);
-    did_something |= DeliverAll(stabilized);
+    did_something |= DeliverAll(stabilized, votes_only);
     if (!did_something) return absl::OkStatus();
     if (safety_.violation()) return absl::OkStatus();  // Run reports it
   }

@@ -76,8 +76,9 @@ class RaftEnv {
   void Inject(const raft::Message& message);
 
   // Takes Readies, completes writes and reads (unless stalled) and delivers messages to these
-  // members, over and over, until nothing is left to do. Messages to others stay in flight.
-  [[nodiscard]] absl::Status Stabilize(const std::vector<NodeId>& ids);
+  // members, over and over, until nothing is left to do. Messages to others stay in flight, and so
+  // do appends and heartbeats with `votes_only`.
+  [[nodiscard]] absl::Status Stabilize(const std::vector<NodeId>& ids, bool votes_only = false);
 
   // -- output --
   [[nodiscard]] Detail detail() const { return detail_; }
@@ -115,7 +116,7 @@ class RaftEnv {
   void Send(const raft::Message& message, bool show);
   // One round of Stabilize over one member; true when there was something to do.
   bool Settle(NodeId id);
-  bool DeliverAll(const std::vector<NodeId>& receivers);
+  bool DeliverAll(const std::vector<NodeId>& receivers, bool votes_only);
   void Show(Detail detail, absl::string_view line);
 
   std::map<NodeId, Member> members_;

@@ -68,7 +68,6 @@ void Safety::Preloaded(const raft::Entry& entry) {
 void Safety::Injected(const raft::Message& message) {
   const auto* append = std::get_if<raft::AppendRequest>(&message.body);
   if (append == nullptr) return;
-  for (const raft::Entry& entry : append->entries) Preloaded(entry);
   carried_.insert({message.from, message.to, message.term, append->prev_index,
                    append->prev_index + append->entries.size()});
 }

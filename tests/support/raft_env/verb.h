@@ -23,7 +23,7 @@ namespace lockd::raft_env {
 struct Verb {
   absl::string_view name;
   absl::string_view arguments;  // as in a usage line
-  absl::string_view help;       // what it does and what it prints; lines of at most 96 characters
+  absl::string_view help;       // what it does and what it prints; Manual() breaks lines
   absl::Status (*run)(RaftEnv& env, datadriven::Arguments& args);
 };
 

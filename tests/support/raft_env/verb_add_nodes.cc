@@ -62,9 +62,9 @@ const Verb kAddNodes = {
     "IDS [voters=IDS] [election=MIN..MAX] [heartbeat=TICKS] [seed=N] [append-bytes=N] "
     "[inflight-appends=N] [inflight-bytes=N] [uncommitted-bytes=N] [tail-bytes=N] "
     "[apply-bytes=N] [read-bytes=N] [write-stall=TICKS]",
-    "Makes members with empty disks and starts them. IDS is 1..3 or 1,2,5. The voters are the\n"
-    "members added, unless said otherwise. Election timeouts are drawn from (MIN, MAX]: with the\n"
-    "default 10..11 every timeout is 11 ticks, so that the script alone decides who is first. The\n"
+    "Makes members with empty disks and starts them. IDS is 1..3 or 1,2,5. The voters are the "
+    "members added, unless said otherwise. Election timeouts are drawn from (MIN, MAX]: with the "
+    "default 10..11 every timeout is 11 ticks, so that the script alone decides who is first. The "
     "other arguments are the fields of raft::Options; heartbeat=3, else the core's defaults.",
     AddNodes};
 

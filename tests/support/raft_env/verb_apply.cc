@@ -4,7 +4,7 @@ namespace lockd::raft_env {
 namespace {
 
 absl::Status Apply(RaftEnv& env, datadriven::Arguments& args) {
-  const NodeId id = TakeRunningMember(env, args);
+  const NodeId id = TakeMember(env, args);
   const bool stall = args.Flag("stall");
   const bool resume = args.Flag("resume");
   const uint64_t count = args.Number("count", 1);
@@ -31,7 +31,7 @@ absl::Status Apply(RaftEnv& env, datadriven::Arguments& args) {
 const Verb kApply = {
     "apply", "ID [stall | resume | count=K]",
     "`stall`: from now on committed entries of this member wait; `apply ID count=K` applies the "
-    "next\nK of them, `resume` all, and ends the stall.",
+    "next K of them, `resume` all, and ends the stall.",
     Apply};
 
 }  // namespace lockd::raft_env

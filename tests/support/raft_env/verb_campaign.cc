@@ -14,7 +14,7 @@ absl::Status Campaign(RaftEnv& env, datadriven::Arguments& args) {
 
 const Verb kCampaign = {
     "campaign", "ID",
-    "The member campaigns as if its election timeout had passed: it becomes a pre-candidate. What\n"
+    "The member campaigns as if its election timeout had passed: it becomes a pre-candidate. What "
     "it wants to send and write is taken by `ready` or `stabilize`.",
     Campaign};
 

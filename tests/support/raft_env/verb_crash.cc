@@ -20,9 +20,9 @@ absl::Status Crash(RaftEnv& env, datadriven::Arguments& args) {
 const Verb kCrash = {
     "crash", "[IDS...] [writes-kept=K] [entries-kept=K]",
     "Power off at these members (default: all that are up). Writes that were not completed are "
-    "lost,\nbut for the first `writes-kept` of them, and of the next one its hard state and first\n"
+    "lost, but for the first `writes-kept` of them, and of the next one its hard state and first "
     "`entries-kept` entries: a disk may have stored what it did not live to report. What was in "
-    "flight\nstays in flight.",
+    "flight stays in flight.",
     Crash};
 
 }  // namespace lockd::raft_env

@@ -18,7 +18,7 @@ absl::Status Cut(RaftEnv& env, datadriven::Arguments& args) {
 const Verb kCut = {
     "cut", "LINK...",
     "Cuts links: A->B in one direction, A-B in both. A message is lost when its link "
-    "is cut while it\nis sent or while it is delivered.",
+    "is cut while it is sent or while it is delivered.",
     Cut};
 
 }  // namespace lockd::raft_env

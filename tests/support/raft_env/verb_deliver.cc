@@ -26,9 +26,9 @@ const Verb kDeliver = {
     "deliver",
     "[A->B] [from=N] [to=N] [type=TYPE] [term=T] [skip=K] [count=K] [at=(P,...)] [reversed] "
     "[twice]",
-    "Hands messages in flight to their receivers, by default all of them in the order of sending;\n"
+    "Hands messages in flight to their receivers, by default all of them in the order of sending; "
     "twice: each of them two times. A message over a cut link, or to a member that is down, is "
-    "lost.\nWhat the receivers want to do about it is taken by `ready` or `stabilize`.",
+    "lost. What the receivers want to do about it is taken by `ready` or `stabilize`.",
     Deliver};
 
 }  // namespace lockd::raft_env

@@ -6,10 +6,11 @@ namespace lockd::raft_env {
 namespace {
 
 absl::Status Elect(RaftEnv& env, datadriven::Arguments& args) {
+  const bool votes_only = args.Flag("votes-only");
   const NodeId id = TakeRunningMember(env, args);
   if (absl::Status status = args.Finish(); !status.ok()) return status;
   env.Campaign(id);
-  if (absl::Status status = env.Stabilize(env.ids()); !status.ok()) return status;
+  if (absl::Status status = env.Stabilize(env.ids(), votes_only); !status.ok()) return status;
   if (env.member(id).raft->role() != raft::Role::kLeader) {
     return absl::FailedPreconditionError(absl::StrCat(id, " was not elected"));
   }
@@ -18,8 +19,9 @@ absl::Status Elect(RaftEnv& env, datadriven::Arguments& args) {
 
 }  // namespace
 
-const Verb kElect = {"elect", "ID",
-                     "Set-up in one line: `campaign ID`, `stabilize`, and the member must lead "
+const Verb kElect = {"elect", "ID [votes-only]",
+                     "Set-up in one line: `campaign ID`, `stabilize` (which see for votes-only), "
+                     "and the member must lead "
                      "afterwards.",
                      Elect};
 

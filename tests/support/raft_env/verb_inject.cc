@@ -89,11 +89,11 @@ const Verb kInject = {
     "A->B TYPE term=T [campaign=T] [last=(TERM,INDEX)] [prev=(TERM,INDEX)] [commit=I] "
     "[entries=(TERM,...)] [round=R] [granted] [accepted] [prev=I] [match=I] [hint=(TERM,INDEX)]",
     "Delivers a message of the script's own making at once, as if A had sent it. Needed are: for "
-    "vote\nand pre-vote `campaign` and `last`; for their replies `campaign`; for append `prev` "
+    "vote and pre-vote `campaign` and `last`; for their replies `campaign`; for append `prev` "
     "(its "
-    "entries,\ngiven by their terms, follow it and hold the commands that set-log would give "
+    "entries, given by their terms, follow it and hold the commands that set-log would give "
     "them); "
-    "for\nappend-reply `prev` (an index) and, unless accepted, `hint`.",
+    "for append-reply `prev` (an index) and, unless accepted, `hint`.",
     Inject};
 
 }  // namespace lockd::raft_env

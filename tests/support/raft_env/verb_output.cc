@@ -17,10 +17,10 @@ absl::Status Output(RaftEnv& env, datadriven::Arguments& args) {
 
 const Verb kOutput = {
     "output", "quiet | brief | full",
-    "Sets how much the verbs that follow show; every verb also takes one of the three words for\n"
+    "Sets how much the verbs that follow show; every verb also takes one of the three words for "
     "itself. quiet: nothing but what was asked for. brief: also, with a star, changes of role, "
-    "term,\nleader and commit index, and answered reads. full (the default): also every message "
-    "delivered or\nlost, every write, and every entry applied.",
+    "term, leader and commit index, and answered reads. full (the default): also every message "
+    "delivered or lost, every write, and every entry applied.",
     Output};
 
 }  // namespace lockd::raft_env

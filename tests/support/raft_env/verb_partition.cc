@@ -36,7 +36,7 @@ absl::Status Partition(RaftEnv& env, datadriven::Arguments& args) {
 
 const Verb kPartition = {"partition", "IDS...",
                          "Cuts the cluster into these groups, and those not named into one more; "
-                         "all other links are\nhealed.",
+                         "all other links are healed.",
                          Partition};
 
 }  // namespace lockd::raft_env

@@ -1,10 +1,11 @@
+#include "absl/strings/str_cat.h"
 #include "tests/support/raft_env/verbs.h"
 
 namespace lockd::raft_env {
 namespace {
 
 absl::Status Persist(RaftEnv& env, datadriven::Arguments& args) {
-  const NodeId id = TakeRunningMember(env, args);
+  const NodeId id = TakeMember(env, args);
   const bool all = args.Flag("all");
   const bool stall = args.Flag("stall");
   const bool resume = args.Flag("resume");
@@ -15,6 +16,7 @@ absl::Status Persist(RaftEnv& env, datadriven::Arguments& args) {
     member.disk_stalled = stall;
     return absl::OkStatus();
   }
+  if (!member.up()) return absl::InvalidArgumentError(absl::StrCat("node ", id, " is down"));
   for (uint64_t done = 0; all || done < count; ++done) {
     if (member.writes.empty() && member.reads.empty()) {
       if (all) break;
@@ -34,9 +36,9 @@ absl::Status Persist(RaftEnv& env, datadriven::Arguments& args) {
 
 const Verb kPersist = {
     "persist", "ID [all | count=K | stall | resume]",
-    "Completes the oldest waiting write of this member (or K of them, or all), and then, when no\n"
-    "write is left, its waiting disk reads. The messages that waited for a write leave, the core\n"
-    "learns of the completion. `stall`: from now on `stabilize`, `elect` and `run` leave this\n"
+    "Completes the oldest waiting write of this member (or K of them, or all), and then, when no "
+    "write is left, its waiting disk reads. The messages that waited for a write leave, the core "
+    "learns of the completion. `stall`: from now on `stabilize`, `elect` and `run` leave this "
     "member's disk alone, until `resume`.",
     Persist};
 

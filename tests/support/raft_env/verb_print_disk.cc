@@ -32,7 +32,7 @@ absl::Status PrintDisk(RaftEnv& env, datadriven::Arguments& args) {
 const Verb kPrintDisk = {
     "print-disk", "[IDS...]",
     "What these members (default: all) have on disk, the writes that wait, and the messages that "
-    "wait\nfor them.",
+    "wait for them.",
     PrintDisk};
 
 }  // namespace lockd::raft_env

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "consensus/raft/describe.h"
 
@@ -40,7 +41,11 @@ std::string Row(const Member& member, const std::vector<raft::Entry>& log, raft:
                        : index == member.disk.last_index() && !is_last ? '~'
                                                                        : ' ';
     const bool is_there = !log.empty() && index >= log.front().index && index <= log.back().index;
-    grid.Cell(is_there ? absl::StrCat(log[index - log.front().index].term) : "", after);
+    const bool is_compacted = index <= member.disk.base_index;
+    grid.Cell(is_there       ? absl::StrCat(log[index - log.front().index].term)
+              : is_compacted ? "."
+                             : "",
+              after);
   }
   return grid.TakeRow();
 }
@@ -71,9 +76,10 @@ absl::Status PrintLog(RaftEnv& env, datadriven::Arguments& args) {
   const Grid grid(std::max(absl::StrCat(end).size(), absl::StrCat(term).size()));
   Grid head = grid;
   for (raft::Index index = base + 1; index <= end; ++index) head.Cell(absl::StrCat(index), ' ');
-  env.Print("   ", head.TakeRow());
+  if (base < end) env.Print("   ", head.TakeRow());
   for (const NodeId id : ids) {
-    env.Print(id, ": ", Row(env.member(id), env.member(id).Log(), base, end, grid));
+    env.Print(id, absl::StripTrailingAsciiWhitespace(absl::StrCat(
+                      ": ", Row(env.member(id), env.member(id).Log(), base, end, grid))));
   }
   return absl::OkStatus();
 }
@@ -83,9 +89,10 @@ absl::Status PrintLog(RaftEnv& env, datadriven::Arguments& args) {
 const Verb kPrintLog = {
     "print-log", "[IDS...] [entries]",
     "Draws the logs of these members (default: all): the terms of their entries below the "
-    "indexes,\n"
-    "`|` after the commit index, `~` after the last durable entry when more are waiting to be\n"
-    "written. Entries that `ready` has not taken yet are missing. With `entries`: each entry in a "
+    "indexes, "
+    "`|` after the commit index, `~` after the last durable entry when more are waiting to be "
+    "written, dots where the log is compacted. Entries that `ready` has not taken yet are missing. "
+    "With `entries`: each entry in a "
     "line.",
     PrintLog};
 

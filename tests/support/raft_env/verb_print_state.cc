@@ -38,7 +38,7 @@ absl::Status PrintState(RaftEnv& env, datadriven::Arguments& args) {
 const Verb kPrintState = {
     "print-state", "[IDS...]",
     "One line for each member (default: all): role, term, leader (0: unknown), the vote, "
-    "last\nand last durable index, commit and applied index, and a leader's uncommitted bytes.",
+    "last and last durable index, commit and applied index, and a leader's uncommitted bytes.",
     PrintState};
 
 }  // namespace lockd::raft_env

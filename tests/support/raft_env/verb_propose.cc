@@ -41,9 +41,9 @@ absl::Status Propose(RaftEnv& env, datadriven::Arguments& args) {
 
 const Verb kPropose = {
     "propose", "ID PAYLOAD... [size=BYTES] [time=MS]",
-    "Proposes one command per payload at this member and prints where it stands, or why not.\n"
+    "Proposes one command per payload at this member and prints where it stands, or why not. "
     "Shorter payloads are filled up to `size` with dots. The cluster time is that of the last "
-    "entry\nunless given.",
+    "entry unless given.",
     Propose};
 
 }  // namespace lockd::raft_env

@@ -17,7 +17,7 @@ absl::Status Read(RaftEnv& env, datadriven::Arguments& args) {
 
 const Verb kRead = {
     "read", "ID CONTEXT",
-    "Asks this member for a linearizable read. The answer is shown by the `ready` or `stabilize`\n"
+    "Asks this member for a linearizable read. The answer is shown by the `ready` or `stabilize` "
     "that takes it: the index from which the read may be served, or that it cannot be answered.",
     Read};
 

@@ -20,10 +20,10 @@ absl::Status TakeReady(RaftEnv& env, datadriven::Arguments& args) {
 
 const Verb kReady = {
     "ready", "[IDS...] [no-write]",
-    "Takes one Ready of each member (default: all that are up) and starts what it asks for:\n"
+    "Takes one Ready of each member (default: all that are up) and starts what it asks for: "
     "messages are in flight, the write waits for `persist`, disk reads wait too, committed "
-    "entries\n"
-    "are applied (unless `apply ID stall`), reads are answered.\n"
+    "entries "
+    "are applied (unless `apply ID stall`), reads are answered. "
     "no-write: what is to be written stays in the core and grows (group commit).",
     TakeReady};
 

@@ -24,7 +24,7 @@ absl::Status Restart(RaftEnv& env, datadriven::Arguments& args) {
 
 const Verb kRestart = {"restart", "[IDS...]",
                        "Starts members that are down (default: all of them) on what their disks "
-                       "hold. Their state\nmachines are empty and apply the log again.",
+                       "hold. Their state machines are empty and apply the log again.",
                        Restart};
 
 }  // namespace lockd::raft_env

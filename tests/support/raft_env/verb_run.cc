@@ -24,7 +24,7 @@ absl::Status Run(RaftEnv& env, datadriven::Arguments& args) {
 
 const Verb kRun = {"run", "[IDS...] ticks=K",
                    "Time goes on: K times, a tick at each of these members (default: all that are "
-                   "up), in order,\nthen `stabilize` over them. Every line shown begins with the "
+                   "up), in order, then `stabilize` over them. Every line shown begins with the "
                    "number of its tick.",
                    Run};
 

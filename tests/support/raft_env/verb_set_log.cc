@@ -75,11 +75,11 @@ absl::Status SetLog(RaftEnv& env, datadriven::Arguments& args) {
 
 const Verb kSetLog = {
     "set-log", "(input lines: ID: TERM... [term=T] [vote=N] [commit=I] [base=(TERM,INDEX)])",
-    "Gives members the logs that a figure shows and starts them anew on these. Each input line\n"
+    "Gives members the logs that a figure shows and starts them anew on these. Each input line "
     "lists the terms of one member's entries, `3: 1 1 4 4`, and its hard state: term (default: "
-    "that\n"
+    "that "
     "of the last entry), vote (nobody), commit (0). Entry I of term T holds the command xI.T. "
-    "With\n"
+    "With "
     "base= the log begins after that entry, as if a snapshot had replaced what was before.",
     SetLog};
 

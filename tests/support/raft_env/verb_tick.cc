@@ -24,7 +24,7 @@ absl::Status Tick(RaftEnv& env, datadriven::Arguments& args) {
 
 const Verb kTick = {"tick", "[IDS...] [count=K] [at-once]",
                     "K ticks pass at each of these members (default: all that are up), one by one, "
-                    "or at-once, as\nafter a pause of the process.",
+                    "or at-once, as after a pause of the process.",
                     Tick};
 
 }  // namespace lockd::raft_env

@@ -25,7 +25,7 @@ void AppendWrapped(std::string& to, absl::string_view first, absl::string_view t
                    size_t indent) {
   std::string line(first);
   bool is_empty = true;
-  for (const absl::string_view word : absl::StrSplit(text, absl::ByAnyChar(" \n"))) {
+  for (const absl::string_view word : absl::StrSplit(text, ' ')) {
     if (!is_empty && line.size() + 1 + word.size() > kLineWidth) {
       absl::StrAppend(&to, line, "\n");
       line.assign(indent, ' ');
