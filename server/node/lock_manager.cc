@@ -119,7 +119,7 @@ void LockManager::On(const RequestRef& request, const pb::AttachSessionRequest& 
 }
 
 void LockManager::On(RequestRef request, const pb::KeepAliveRequest& wire, size_t /*bytes*/) {
-  const std::optional<ConnectionEpoch> epoch = BoundEpoch(request, wire.session_id());
+  const std::optional<ConnectionEpoch> epoch = BoundEpoch(request, SessionId{wire.session_id()});
   if (!epoch) return;
   state::KeepAlives::One keep_alive = CommandOf(wire, *epoch);
   const absl::Status valid =
@@ -135,14 +135,14 @@ void LockManager::On(RequestRef request, const pb::KeepAliveRequest& wire, size_
 }
 
 void LockManager::On(const RequestRef& request, const pb::CloseSessionRequest& wire, size_t bytes) {
-  const std::optional<ConnectionEpoch> epoch = BoundEpoch(request, wire.session_id());
+  const std::optional<ConnectionEpoch> epoch = BoundEpoch(request, SessionId{wire.session_id()});
   if (epoch) Submit(request, CommandOf(wire, *epoch), bytes, Admission::kWindDown);
 }
 
 void LockManager::On(const RequestRef& request, const pb::PingRequest& wire, size_t /*bytes*/) {
   // Needs no log and no round: the grace that it stands in for can only be started by this node,
   // for this epoch, when this connection closes.
-  const std::optional<ConnectionEpoch> epoch = BoundEpoch(request, wire.session_id());
+  const std::optional<ConnectionEpoch> epoch = BoundEpoch(request, SessionId{wire.session_id()});
   if (!epoch) return;
   if (*epoch != ConnectionEpoch{wire.epoch()}) {
     Refuse(request, state::Refusal::kStaleEpoch, "");
@@ -205,25 +205,36 @@ bool LockManager::MayBindOneMore(const RequestRef& request) {
 }
 
 std::optional<ConnectionEpoch> LockManager::BoundEpoch(const RequestRef& request,
-                                                       uint64_t session_id) {
+                                                       SessionId session) {
   if (!context_.is_serving) {
     connections_.ReplyNotServing(request);
     return std::nullopt;
   }
-  const std::optional<ConnectionEpoch> epoch =
-      connections_.EpochOn(request.connection, SessionId{session_id});
-  if (!epoch) {
+  const std::optional<ConnectionEpoch> epoch = connections_.EpochOn(request.connection, session);
+  if (epoch) return epoch;
+  // A serving leader has applied every open and attach that was ever answered, and what has ended
+  // never comes back: this needs no entry.
+  if (context_.database.SessionHasEnded(session)) {
+    Refuse(request, state::Refusal::kSessionEnded, "");
+  } else {
     connections_.ReplyError(
         request, pb::ERROR_CODE_NOT_ATTACHED,
-        absl::StrCat("session ", session_id, " is not opened or attached on this connection"));
+        absl::StrCat("session ", session, " is not opened or attached on this connection"));
   }
-  return epoch;
+  return std::nullopt;
 }
 
 template <typename Request>
 void LockManager::SubmitMutation(const RequestRef& request, const Request& wire, size_t bytes,
                                  Admission admission) {
-  const std::optional<ConnectionEpoch> epoch = BoundEpoch(request, wire.mutation().session_id());
+  const SessionId session{wire.mutation().session_id()};
+  if (context_.is_serving && context_.database.SessionHasEnded(session)) {
+    // Nothing is attached to it any more, but what became of the request can be found out: apply
+    // answers a repeated one, and executes nothing.
+    Submit(request, CommandOf(wire, ConnectionEpoch{0}), bytes, admission);
+    return;
+  }
+  const std::optional<ConnectionEpoch> epoch = BoundEpoch(request, session);
   if (epoch) Submit(request, CommandOf(wire, *epoch), bytes, admission);
 }
 

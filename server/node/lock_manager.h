@@ -72,7 +72,7 @@ class LockManager {
   // Each of these answers the request when it returns false or nothing.
   [[nodiscard]] bool MayBindOneMore(const RequestRef& request);
   [[nodiscard]] std::optional<ConnectionEpoch> BoundEpoch(const RequestRef& request,
-                                                          uint64_t session_id);
+                                                          SessionId session);
   template <typename Request>
   void SubmitMutation(const RequestRef& request, const Request& wire, size_t bytes,
                       Admission admission);

@@ -20,8 +20,11 @@ raft::Options Timing::RaftOptions(const NodeOptions& options) const {
   raft.election_ticks_min = std::max(ticks(options.election_ms_min), heartbeat_ticks_ + 1);
   raft.election_ticks_max = std::max(ticks(options.election_ms_max), raft.election_ticks_min + 1);
   raft.write_stall_ticks_max = 4 * raft.election_ticks_max;
-  // The node stops proposing at twice the limit (GroupCommit); one entry may be on top of that.
-  raft.uncommitted_bytes_max = 2 * options.uncommitted_bytes_max + 4 * options.batch_bytes_max;
+  // The node stops proposing at twice the limit (GroupCommit); one entry may be on top of that: its
+  // keep-alives and its commands make up about a batch each, or it holds one large command.
+  constexpr size_t kCommandBytesMax = 512 * 1024;
+  raft.uncommitted_bytes_max =
+      2 * options.uncommitted_bytes_max + 4 * options.batch_bytes_max + kCommandBytesMax;
   raft.apply_bytes_max = 256 * 1024;
   return raft;
 }

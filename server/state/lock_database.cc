@@ -187,6 +187,11 @@ bool LockDatabase::SessionIsLive(SessionId session) const {
   return slot != kNoRecord && sessions_[slot].IsLiveAt(time_);
 }
 
+bool LockDatabase::SessionHasEnded(SessionId session) const {
+  const uint32_t slot = sessions_.Find(session);
+  return slot != kNoRecord && !sessions_[slot].IsLiveAt(time_);
+}
+
 int64_t LockDatabase::SessionGraceMs(SessionId session) const {
   const uint32_t slot = sessions_.Find(session);
   return slot != kNoRecord && sessions_[slot].IsLiveAt(time_) ? sessions_[slot].grace_ms : 0;

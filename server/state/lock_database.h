@@ -57,6 +57,8 @@ class LockDatabase {
   uint64_t ListSessions(uint64_t cursor, size_t count_max,
                         std::vector<SessionView>* sessions) const;
   [[nodiscard]] bool SessionIsLive(SessionId session) const;
+  // Over, and kept for a while: what became of its requests can still be found out.
+  [[nodiscard]] bool SessionHasEnded(SessionId session) const;
   // The session's disconnect grace; 0: none, or no live session.
   [[nodiscard]] int64_t SessionGraceMs(SessionId session) const;
   // What the limits count: including what is dead and not cleaned up.

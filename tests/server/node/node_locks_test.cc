@@ -170,7 +170,29 @@ TEST_F(Locks, ClosingASessionFreesItsLocks) {
   client.Call<pb::CloseSessionReply>(Opcode::kCloseSession, close);
   EXPECT_EQ(MsUntilGranted(client, 0), 0);
   EXPECT_EQ(client.CallError(Opcode::kAcquire, TestClient::AcquireOf(holder, "b", 0)).code(),
-            pb::ERROR_CODE_NOT_ATTACHED);
+            pb::ERROR_CODE_SESSION_ENDED);
+  EXPECT_EQ(client.CallError(Opcode::kKeepAlive, KeepAliveOf(holder)).code(),
+            pb::ERROR_CODE_SESSION_ENDED);
+}
+
+TEST_F(Locks, AfterItsSessionsEndARequestsOutcomeCanBeFoundOutForAWhile) {
+  Start();
+  TestClient client(*env, 1);
+  TestClient::Session session = client.Open(1'000);
+  const pb::AcquireRequest request = TestClient::AcquireOf(session, "a", 0);
+  const uint64_t token = client.Call<pb::AcquireReply>(Opcode::kAcquire, request).grant().token();
+  env->RunFor(2'000);
+  ASSERT_EQ(env->node(1).database().session_count(), 0u);
+  // The reply was lost with the connection: asked again on another one, it is still known.
+  TestClient other(*env, 1);
+  EXPECT_EQ(other.Call<pb::AcquireReply>(Opcode::kAcquire, request).grant().token(), token);
+  EXPECT_EQ(other.Get("a").status(), pb::LOCK_STATUS_FREE) << "and nothing was done";
+  env->RunFor(61'000);
+  EXPECT_EQ(other.CallError(Opcode::kAcquire, request).code(), pb::ERROR_CODE_NOT_ATTACHED);
+  pb::AttachSessionRequest attach;
+  attach.set_session_id(session.id);
+  attach.set_nonce(session.nonce);
+  EXPECT_EQ(other.CallError(Opcode::kAttachSession, attach).code(), pb::ERROR_CODE_SESSION_ENDED);
 }
 
 // ---- Group commit
