@@ -411,6 +411,11 @@ bool NaiveLockDatabase::SessionIsLive(SessionId session) const {
   return it != sessions_.end() && IsLive(it->second);
 }
 
+bool NaiveLockDatabase::SessionHasEnded(SessionId session) const {
+  const auto it = sessions_.find(session);
+  return it != sessions_.end() && !IsLive(it->second);
+}
+
 int64_t NaiveLockDatabase::SessionGraceMs(SessionId session) const {
   return SessionIsLive(session) ? sessions_.at(session).grace_ms : 0;
 }

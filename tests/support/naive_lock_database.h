@@ -32,6 +32,7 @@ class NaiveLockDatabase {
   [[nodiscard]] std::vector<LockView> Locks(const std::string& prefix) const;  // held, by name
   [[nodiscard]] std::vector<SessionView> Sessions() const;                     // by id
   [[nodiscard]] bool SessionIsLive(SessionId session) const;
+  [[nodiscard]] bool SessionHasEnded(SessionId session) const;
   [[nodiscard]] int64_t SessionGraceMs(SessionId session) const;
   [[nodiscard]] uint64_t session_count() const;
   [[nodiscard]] uint64_t lock_count() const { return holds_.size(); }

@@ -79,6 +79,7 @@ Lines Reads(const Database& database) {
     lines.push_back(StrCat("session ", Describe(session)));
   }
   for (uint64_t id = 1; id <= kSessionIdsRead; ++id) {
+    if (database.SessionHasEnded(SessionId(id))) lines.push_back(StrCat("ended s", id));
     if (!database.SessionIsLive(SessionId(id))) continue;
     lines.push_back(StrCat("live s", id, " grace ", database.SessionGraceMs(SessionId(id))));
   }
