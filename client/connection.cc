@@ -1,5 +1,7 @@
 #include "client/connection.h"
 
+#include <fcntl.h>
+
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/ip/address.hpp>
@@ -57,6 +59,9 @@ void Connection::OnSocketConnected(const error_code& error) {
     Fail();
     return;
   }
+  // Not for programs that this one starts: as long as any process has the socket, the server does
+  // not see that the client has died, and its disconnect grace does not begin.
+  fcntl(socket_.native_handle(), F_SETFD, FD_CLOEXEC);
   error_code ignored;
   socket_.set_option(Tcp::no_delay(true), ignored);
   Read();
