@@ -44,7 +44,7 @@ inline constexpr uint8_t kFlagsKnown = kFlagReply | kFlagError;
 struct FrameHeader {
   Opcode opcode = Opcode::kHello;
   uint8_t flags = 0;
-  GroupId group;
+  GroupId group{};
   uint32_t request_id = 0;
 
   friend bool operator==(const FrameHeader&, const FrameHeader&) = default;

@@ -55,9 +55,9 @@ struct Settings {
 
 struct Member {
   NodeId node_id;
-  std::string peer_address;
-  std::string client_address;
-  Incarnation incarnation;  // zero: not seen yet; set once
+  std::string peer_address{};
+  std::string client_address{};
+  Incarnation incarnation{};  // zero: not seen yet; set once
   friend bool operator==(const Member&, const Member&) = default;
 };
 

@@ -1,0 +1,63 @@
+// The lockd program: flags, signals, exit status. No logic.
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+#include <iostream>
+
+#include "absl/strings/str_cat.h"
+#include "protocol/base/check.h"
+#include "server/config.h"
+#include "server/log.h"
+#include "server/server.h"
+
+namespace {
+
+constexpr int kExitBrokenInvariant = 16;
+
+[[noreturn]] void Leave(const lockd::Exit& exit) {
+  lockd::LogError(absl::StrCat("lockd: ", exit.message));
+  // Other threads may be in the middle of anything: no destructors.
+  _exit(exit.status);
+}
+
+void LeaveOnBrokenInvariant(absl::string_view message) {
+  Leave({kExitBrokenInvariant, std::string(message)});
+}
+
+// As many descriptors as the system allows: each client connection is one.
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const lockd::ParsedCommandLine command_line = lockd::ParseCommandLine(argc, argv);
+  if (!command_line.run) {
+    (command_line.exit_status == 0 ? std::cout : std::cerr) << command_line.text << '\n';
+    return command_line.exit_status;
+  }
+  lockd::StartLog(command_line.config.log_json, command_line.config.log_level);
+  lockd::SetCheckFailureHandler(LeaveOnBrokenInvariant);
+  std::signal(SIGPIPE, SIG_IGN);
+  RaiseDescriptorLimit();
+
+  boost::asio::io_context io(1);
+  lockd::Server server(&io, command_line.config, Leave);
+  if (const std::optional<lockd::Exit> exit = server.Start()) Leave(*exit);
+
+  boost::asio::signal_set signals(io, SIGINT, SIGTERM);
+  signals.async_wait([&](boost::system::error_code, int signal) {
+    lockd::LogInfo(absl::StrCat("stopping on signal ", signal));
+    server.Stop([&] { io.stop(); });
+  });
+  io.run();
+  lockd::LogInfo("stopped");
+  return 0;
+}

@@ -1,0 +1,188 @@
+#include "server/net/node_runner.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <chrono>
+#include <cstdio>
+#include <ctime>
+#include <utility>
+
+#include "consensus/storage/failure.h"
+
+namespace lockd::net {
+namespace {
+
+namespace asio = boost::asio;
+
+// CPU time of the calling thread.
+int64_t ThreadCpuNs() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+uint64_t ProcessCpuUs() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  const auto us = [](const timeval& t) {
+    return static_cast<uint64_t>(t.tv_sec) * 1'000'000 + static_cast<uint64_t>(t.tv_usec);
+  };
+  return us(usage.ru_utime) + us(usage.ru_stime);
+}
+
+uint64_t ResidentBytes() {
+  std::FILE* file = std::fopen("/proc/self/statm", "re");
+  if (file == nullptr) return 0;
+  unsigned long total_pages = 0;
+  unsigned long resident_pages = 0;
+  const int fields = std::fscanf(file, "%lu %lu", &total_pages, &resident_pages);
+  std::fclose(file);
+  return fields == 2 ? resident_pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)) : 0;
+}
+
+}  // namespace
+
+LocalTime NodeRunner::Now() {
+  return LocalTime(std::chrono::duration_cast<std::chrono::nanoseconds>(
+                       std::chrono::steady_clock::now().time_since_epoch())
+                       .count());
+}
+
+WallTime NodeRunner::WallNow() {
+  return WallTime(std::chrono::duration_cast<std::chrono::milliseconds>(
+                      std::chrono::system_clock::now().time_since_epoch())
+                      .count());
+}
+
+NodeRunner::NodeRunner(asio::io_context* io, RunnerOptions options, Callbacks callbacks)
+    : io_(io),
+      options_(std::move(options)),
+      callbacks_(std::move(callbacks)),
+      client_listener_(io),
+      peer_listener_(io),
+      timer_(*io),
+      read_buffer_(kReadBufferBytes) {}
+
+NodeRunner::~NodeRunner() {
+  if (executor_) executor_->Stop();
+}
+
+absl::Status NodeRunner::Listen() {
+  const absl::Status status = client_listener_.Open(options_.client_listen);
+  return status.ok() ? peer_listener_.Open(options_.peer_listen) : status;
+}
+
+void NodeRunner::Start(std::unique_ptr<node::Node> node, storage::FileSystem* file_system,
+                       std::unique_ptr<storage::LogStore> store) {
+  node_ = std::move(node);
+  executor_ = std::make_unique<StorageExecutor>(
+      io_, file_system, std::move(store),
+      StorageExecutor::Callbacks{
+          .on_write_done =
+              [this](storage::LogWriteDone done) {
+                node_->OnWriteDone(done);
+                ScheduleTurn();
+              },
+          .on_read_done =
+              [this](storage::LogReadDone done) {
+                node_->OnReadDone(std::move(done));
+                ScheduleTurn();
+              },
+          .on_failed =
+              [this](const absl::Status& status) {
+                callbacks_.on_fatal(storage::ExitStatusOf(status), std::string(status.message()));
+              },
+      });
+  const auto on_input = [this] { ScheduleTurn(); };
+  clients_ = std::make_unique<ClientConnections>(options_.client_limits, node_.get(), &read_buffer_,
+                                                 on_input);
+  peers_ = std::make_unique<PeerTransport>(io_, options_.peer_limits, options_.seed, node_.get(),
+                                           &read_buffer_, on_input);
+  client_listener_.Start(
+      [this](asio::ip::tcp::socket socket) { clients_->Accept(std::move(socket)); });
+  peer_listener_.Start([this](asio::ip::tcp::socket socket) { peers_->Accept(std::move(socket)); });
+  ScheduleTurn();
+}
+
+void NodeRunner::Stop(std::function<void()> done) {
+  client_listener_.Close();
+  peer_listener_.Close();
+  node_->OnStop();
+  ScheduleTurn();
+  // What the clients are owed leaves within that turn as far as their sockets take it.
+  auto linger =
+      std::make_shared<asio::steady_timer>(*io_, std::chrono::milliseconds(kStopLingerMs));
+  linger->async_wait([this, linger, done = std::move(done)](boost::system::error_code) {
+    executor_->Stop();
+    clients_->CloseAll();
+    peers_->CloseAll();
+    done();
+  });
+}
+
+// ---- Turns
+// ------------------------------------------------------------------------------------------------------------------
+
+void NodeRunner::ScheduleTurn() {
+  if (is_turn_scheduled_) return;
+  is_turn_scheduled_ = true;
+  turn_began_ = Now();
+  turn_began_cpu_ns_ = ThreadCpuNs();
+  if (turn_began_ - rim_status_at_ > kStatusAgeMs * kNanosPerMilli) RefreshRimStatus();
+  // Behind everything that is ready now.
+  asio::post(*io_, [this] { RunTurn(); });
+}
+
+void NodeRunner::RunTurn() {
+  is_turn_scheduled_ = false;
+  node_->OnTime(Now(), WallNow());
+  CarryOut(node_->TakeActions());
+  MeasureTurn();
+}
+
+void NodeRunner::CarryOut(node::NodeActions actions) {
+  for (const node::NodeNote& note : actions.notes) callbacks_.on_note(note);
+  if (actions.fatal) callbacks_.on_fatal(actions.fatal->exit_status, actions.fatal->message);
+  for (node::PeerOutput& output : actions.peers) peers_->Carry(std::move(output));
+  for (node::DiskJob& job : actions.disk) {
+    std::visit([this](auto& each) { executor_->Submit(std::move(each)); }, job);
+  }
+  for (node::ClientOutput& output : actions.clients) clients_->Carry(std::move(output));
+  peers_->FollowMembers();
+  ArmTimer(actions.next_wakeup);
+}
+
+void NodeRunner::ArmTimer(LocalTime wakeup) {
+  // A timer that is due earlier stays: its turn finds out that nothing is due. Moving it at each
+  // turn would cost more.
+  if (wakeup >= timer_at_) return;
+  timer_at_ = wakeup;
+  timer_.expires_at(std::chrono::steady_clock::time_point(
+      std::chrono::duration_cast<std::chrono::steady_clock::duration>(
+          std::chrono::nanoseconds(wakeup.value()))));
+  timer_.async_wait([this](boost::system::error_code error) {
+    if (error) return;  // moved to an earlier time
+    timer_at_ = kNeverLocal;
+    ScheduleTurn();
+  });
+}
+
+void NodeRunner::MeasureTurn() {
+  const auto longest = [](uint64_t& maximum, int64_t ns) {
+    maximum = std::max(maximum, static_cast<uint64_t>(ns) / 1'000);
+  };
+  longest(rim_status_.longest_turn_wall_us, Now() - turn_began_);
+  longest(rim_status_.longest_turn_cpu_us, ThreadCpuNs() - turn_began_cpu_ns_);
+}
+
+void NodeRunner::RefreshRimStatus() {
+  rim_status_at_ = turn_began_;
+  rim_status_.rss_bytes = ResidentBytes();
+  rim_status_.process_cpu_us = ProcessCpuUs();
+  node_->set_rim_status(rim_status_);
+}
+
+}  // namespace lockd::net
