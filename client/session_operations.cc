@@ -315,6 +315,12 @@ void SessionFsm::Pump(LocalTime now) {
   if (!is_attached() || life_ != Life::kLive) return;
   acquires_wait_ = others_wait_ = false;
   window_.ForEachToSend([this, now](Request& request) {
+    if (request.kind == RequestKind::kCancel && Find(OperationId(request.subject)) == nullptr) {
+      // Its acquire has ended in another way, and the link broke before this was answered: nothing
+      // is left to cancel, and whether it was executed makes no difference.
+      window_.Answered(request);
+      return true;
+    }
     if (window_.in_flight() >= in_flight_max_) return false;
     const bool is_acquire = request.kind == RequestKind::kAcquire;
     if (now < (is_acquire ? acquires_from_ : others_from_)) {

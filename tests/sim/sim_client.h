@@ -1,0 +1,129 @@
+// SimClient: one client process: the shipping session machine, and a program that uses it.
+//
+// The program runs a few tasks. Each thinks, acquires one of the locks (trying, waiting for a time
+// or for ever, with or without a maximum hold), works while it holds (each piece of work is a
+// fenced write), releases, and begins anew; now and then it cancels. When its session is lost the
+// process opens another one. It crashes, is paused and starts again.
+//
+// Threading: one thread.
+#ifndef LOCKD_TESTS_SIM_SIM_CLIENT_H_
+#define LOCKD_TESTS_SIM_SIM_CLIENT_H_
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "client/session_fsm.h"
+#include "protocol/base/random.h"
+#include "tests/sim/scheduler.h"
+#include "tests/sim/sim_clock.h"
+#include "tests/sim/sim_network.h"
+#include "tests/sim/swarm.h"
+
+namespace lockd::sim {
+
+class SimClient : public Host {
+ public:
+  struct Options {
+    HostId host;
+    uint64_t seed = 0;
+    Swarm swarm;
+    std::vector<std::string> endpoints;
+    std::function<HostId(const std::string& address)> host_of;
+    // Right after the machine reported a grant.
+    std::function<void(SimClient&, const std::string& lock, FencingToken)> on_granted;
+    // A piece of work under a hold that the machine says is valid at this moment.
+    std::function<void(SimClient&, const std::string& lock, FencingToken)> on_work;
+    std::function<void(const std::string&)> trace;  // may be empty
+  };
+
+  SimClient(Scheduler* scheduler, SimNetwork* network, Options options);
+
+  void Start();
+  void Crash();
+  void Pause();
+  void Resume();
+  // No new acquires; what is held is released, then the session is closed.
+  void Finish();
+
+  [[nodiscard]] bool is_up() const { return fsm_ != nullptr; }
+  [[nodiscard]] bool is_paused() const { return is_paused_; }
+  [[nodiscard]] bool is_finished() const { return is_finished_; }
+  [[nodiscard]] HostId host() const { return options_.host; }
+  [[nodiscard]] SessionId session_id() const;
+  // Whether the program, looking now, would believe in any hold of this lock other than `except`.
+  [[nodiscard]] bool BelievesInHold(const std::string& lock, FencingToken except) const;
+  // Whether it would believe in its session now.
+  [[nodiscard]] bool BelievesInSession() const;
+  [[nodiscard]] std::string Describe() const;
+
+  struct Counts {
+    uint64_t acquires = 0;
+    uint64_t grants = 0;
+    uint64_t releases = 0;
+    uint64_t timeouts = 0;
+    uint64_t losses = 0;
+    uint64_t unavailable = 0;
+  };
+  [[nodiscard]] const Counts& counts() const { return counts_; }
+
+  void OnDialed(LinkId link) override;
+  void OnDialFailed(LinkId link, bool refused) override;
+  void OnAccepted(LinkId link, bool is_peer_port) override;
+  void OnBytes(LinkId link, std::string bytes) override;
+  void OnLinkClosed(LinkId link) override;
+
+ private:
+  struct Task {
+    client::OperationId operation;
+    std::string lock;
+    FencingToken token;    // not zero: held, as far as the task knows
+    bool is_busy = false;  // an acquire, a hold or a release is under way
+  };
+
+  void InProcess(std::function<void()> action);
+  void InProcessAfter(Time delay, std::function<void()> action);
+  void OpenSession();
+  void ScheduleTurn();
+  void RunTurn();
+  void CarryOut(client::SessionActions actions);
+  void ArmTimer(LocalTime wakeup);
+  void Think(size_t task);
+  void BeginAcquire(size_t task);
+  void Work(size_t task);
+  void EndTask(size_t task);
+  void OnAcquired(const client::AcquireDone& done);
+  void OnSessionEnded();
+  void MaybeClose();
+  Task* TaskOf(client::OperationId operation, size_t* number);
+  void Trace(const std::string& text) const;
+
+  Scheduler* const scheduler_;
+  SimNetwork* const network_;
+  const Options options_;
+  Random random_;
+  SimClock clock_;
+
+  uint64_t life_ = 0;     // of the process
+  uint64_t session_ = 0;  // counts the machines of all lives
+  bool is_paused_ = false;
+  bool is_finishing_ = false;
+  bool is_finished_ = false;
+  bool is_closing_ = false;
+  std::unique_ptr<client::SessionFsm> fsm_;
+  std::map<client::LinkId, LinkId> links_;  // the machine's names to the network's
+  std::map<LinkId, client::LinkId> fsm_links_;
+  std::vector<Task> tasks_;
+  std::deque<std::function<void()>> waiting_;
+  bool is_turn_scheduled_ = false;
+  Time timer_at_ = SimClock::kNever;
+  Counts counts_;
+};
+
+}  // namespace lockd::sim
+
+#endif  // LOCKD_TESTS_SIM_SIM_CLIENT_H_
