@@ -367,7 +367,8 @@ def hash_order(tree):
 def no_throw(tree):
     """Our functions do not throw: absl::Status for the world, LOCKD_CHECK for bugs."""
     for file in tree.cpp():
-        if file.path.startswith("tests/"):
+        # std::unique_lock demands of a Lockable that lock() reports failure by throwing.
+        if file.path.startswith("tests/") or file.path == "client/lockable.cc":
             continue
         for number, line in enumerate(file.code(), 1):
             if re.search(r"\bthrow\b(?! CLI::)", line):  # how a CLI11 callback reports a bad value
