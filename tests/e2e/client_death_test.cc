@@ -1,0 +1,97 @@
+// What becomes of a lock when its client dies or stands still.
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <cstdio>
+
+#include "absl/strings/str_cat.h"
+#include "client/fence_gate.h"
+#include "tests/e2e/cluster.h"
+
+namespace lockd::e2e {
+namespace {
+
+class ClientDeath : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    cluster_.StartAll();
+    cluster_.WaitForLeader();
+  }
+
+  // A client process that holds "resource".
+  std::unique_ptr<Process> StartHolder(int64_t ttl_ms, int64_t grace_ms) {
+    auto holder = std::make_unique<Process>(
+        std::vector<std::string>{Program("e2e_holder"), cluster_.endpoints(), "resource",
+                                 absl::StrCat(ttl_ms), absl::StrCat(grace_ms)});
+    const auto line = holder->ReadLine();
+    unsigned long token = 0;
+    EXPECT_TRUE(line && std::sscanf(line->c_str(), "granted %lu", &token) == 1)
+        << line.value_or("nothing");
+    token_ = FencingToken(token);
+    return holder;
+  }
+
+  // How long after `since` a waiter of this process gets the lock; it waits already.
+  milliseconds GrantedAfter(AcquireResult* result, const BlockingSession& session,
+                            Clock::time_point since) {
+    *result = session.Acquire("resource", {.wait = kPatience});
+    EXPECT_TRUE(result->granted()) << result->ToStatus();
+    return std::chrono::duration_cast<milliseconds>(Clock::now() - since);
+  }
+
+  Cluster cluster_{3};
+  FencingToken token_;
+};
+
+TEST_F(ClientDeath, WithADisconnectGraceTheLockIsFreeWithinIt) {
+  const auto holder = StartHolder(60'000, 3'000);
+  BlockingClient client(cluster_.client_options());
+  const auto session = client.OpenSession();
+  ASSERT_TRUE(session.ok());
+  const auto killed = Clock::now();
+  holder->Signal(SIGKILL);
+  AcquireResult result;
+  const milliseconds waited = GrantedAfter(&result, *session, killed);
+  EXPECT_GT(result.lock.token(), token_);
+  EXPECT_GE(waited, milliseconds(2'900));  // what the holder may count on, less what the kill took
+  EXPECT_LT(waited, milliseconds(10'000));
+}
+
+TEST_F(ClientDeath, WithoutAGraceTheLockIsFreeAfterItsTtlAndNotBefore) {
+  const auto holder = StartHolder(2'000, 0);
+  BlockingClient client(cluster_.client_options());
+  const auto session = client.OpenSession();
+  ASSERT_TRUE(session.ok());
+  const auto killed = Clock::now();
+  holder->Signal(SIGKILL);
+  AcquireResult result;
+  const milliseconds waited = GrantedAfter(&result, *session, killed);
+  EXPECT_GT(result.lock.token(), token_);
+  // Its last keep-alive is at most a third of the TTL old.
+  EXPECT_GE(waited, milliseconds(2'000 - 2'000 / 3 - 100));
+  EXPECT_LT(waited, milliseconds(10'000));
+}
+
+TEST_F(ClientDeath, AStoppedClientFindsOutAtItsFirstLookAndItsWriteIsRefused) {
+  const auto holder = StartHolder(1'000, 0);
+  FenceGate resource;
+  ASSERT_TRUE(resource.Admit(token_));
+  holder->WriteLine("look");
+  EXPECT_EQ(holder->ReadLine(), absl::StrCat("held ", token_));
+
+  holder->Signal(SIGSTOP);
+  BlockingClient client(cluster_.client_options());
+  const auto session = client.OpenSession();
+  ASSERT_TRUE(session.ok());
+  const AcquireResult next = session->Acquire("resource", {.wait = kPatience});
+  ASSERT_TRUE(next.granted()) << next.ToStatus();
+  EXPECT_TRUE(resource.Admit(next.lock.token()));
+
+  holder->WriteLine("look");  // waits in the pipe: the first thing that it does when it goes on
+  holder->Signal(SIGCONT);
+  EXPECT_EQ(holder->ReadLine(), absl::StrCat("lost ", token_));
+  EXPECT_FALSE(resource.Admit(token_)) << "a write of the old holder went through";
+}
+
+}  // namespace
+}  // namespace lockd::e2e

@@ -1,0 +1,186 @@
+#include "tests/e2e/cluster.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "protocol/base/check.h"
+
+namespace lockd::e2e {
+namespace {
+
+constexpr uint16_t kPortFirst = 10'000;
+constexpr uint16_t kPortCount = 20'000;
+
+bool CanListen(uint16_t port) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(port);
+  const bool can = bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
+  close(fd);
+  return can;
+}
+
+}  // namespace
+
+TempDirectory::TempDirectory() {
+  std::string pattern = (std::filesystem::temp_directory_path() / "lockd_e2e_XXXXXX").string();
+  LOCKD_CHECK(mkdtemp(pattern.data()) != nullptr, "no temporary directory");
+  path_ = pattern;
+}
+
+TempDirectory::~TempDirectory() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+uint16_t PickPort() {
+  // Each test process begins elsewhere, so that tests beside each other do not meet.
+  static uint32_t next = static_cast<uint32_t>(getpid()) * 61;
+  for (int tries = 0; tries < kPortCount; ++tries) {
+    const auto port = static_cast<uint16_t>(kPortFirst + next++ % kPortCount);
+    if (CanListen(port)) return port;
+  }
+  LOCKD_UNREACHABLE("no free port");
+}
+
+std::string Program(const std::string& name) {
+  return std::string(LOCKD_BIN_DIR) + "/" + name;
+}
+
+bool Eventually(const std::function<bool()>& done) {
+  const auto deadline = Clock::now() + kPatience;
+  while (!done()) {
+    if (Clock::now() >= deadline) return false;
+    std::this_thread::sleep_for(milliseconds(5));
+  }
+  return true;
+}
+
+Cluster::Cluster(size_t nodes, std::vector<std::string> flags) : flags_(std::move(flags)) {
+  for (size_t i = 0; i < nodes; ++i) {
+    client_ports_.push_back(PickPort());
+    peer_ports_.push_back(PickPort());
+  }
+  processes_.resize(nodes);
+}
+
+void Cluster::StartAll() {
+  for (size_t node = 0; node < size(); ++node) Start(node);
+}
+
+void Cluster::Start(size_t node) {
+  processes_.at(node) = std::make_unique<Process>(Argv(node), log_path(node));
+}
+
+void Cluster::Kill(size_t node) {
+  process(node).Signal(SIGKILL);
+  process(node).Wait();
+}
+
+int Cluster::Stop(size_t node) {
+  process(node).Signal(SIGTERM);
+  return process(node).Wait().value_or(-1);
+}
+
+std::string Cluster::endpoint(size_t node) const {
+  return absl::StrCat("127.0.0.1:", client_ports_[node]);
+}
+
+std::string Cluster::endpoints() const {
+  return absl::StrJoin(client_options().endpoints, ",");
+}
+
+std::filesystem::path Cluster::data_dir(size_t node) const {
+  return directory_.path() / absl::StrCat("node-", node + 1);
+}
+
+std::string Cluster::log_path(size_t node) const {
+  return (directory_.path() / absl::StrCat("node-", node + 1, ".log")).string();
+}
+
+std::string Cluster::ReadLog(size_t node) const {
+  std::stringstream text;
+  text << std::ifstream(log_path(node)).rdbuf();
+  return text.str();
+}
+
+std::vector<std::string> Cluster::Argv(size_t node) const {
+  std::vector<std::string> peers;
+  for (size_t i = 0; i < size(); ++i)
+    peers.push_back(absl::StrCat(i + 1, "=127.0.0.1:", peer_ports_[i]));
+  std::vector<std::string> argv = {Program("lockd"),
+                                   "--node-id",
+                                   absl::StrCat(node + 1),
+                                   "--data-dir",
+                                   data_dir(node).string(),
+                                   "--client-listen",
+                                   endpoint(node),
+                                   "--peer-listen",
+                                   absl::StrCat("127.0.0.1:", peer_ports_[node]),
+                                   "--peers",
+                                   absl::StrJoin(peers, ","),
+                                   "--segment-bytes",
+                                   "1MiB"};
+  argv.insert(argv.end(), flags_.begin(), flags_.end());
+  return argv;
+}
+
+ClientOptions Cluster::client_options() const {
+  ClientOptions options;
+  options.endpoints.clear();
+  for (size_t node = 0; node < size(); ++node) options.endpoints.push_back(endpoint(node));
+  return options;
+}
+
+size_t Cluster::WaitForLeader() {
+  BlockingClient client(client_options());
+  size_t leader = size();
+  const bool found = Eventually([&] {
+    for (size_t node = 0; node < size(); ++node) {
+      if (processes_[node] == nullptr || !processes_[node]->is_running()) continue;
+      const auto status = client.GetStatus(endpoint(node), {.timeout = milliseconds(1'000)});
+      // A read that the leader answers proves that it serves.
+      if (status.ok() && status->role == "leader" &&
+          client.GetLock("anything", {.timeout = milliseconds(1'000)}).ok()) {
+        leader = node;
+        return true;
+      }
+    }
+    return false;
+  });
+  EXPECT_TRUE(found) << "no leader; log of node 1:\n" << ReadLog(0);
+  return leader;
+}
+
+void Cluster::WaitUntilAlike() {
+  BlockingClient client(client_options());
+  std::string seen;
+  const bool alike = Eventually([&] {
+    std::set<std::pair<uint64_t, std::string>> states;
+    seen.clear();
+    for (size_t node = 0; node < size(); ++node) {
+      if (processes_[node] == nullptr || !processes_[node]->is_running()) continue;
+      const auto status = client.GetStatus(endpoint(node));
+      if (!status.ok()) return false;
+      states.insert({status->applied_index, status->digest});
+      absl::StrAppend(&seen, node + 1, ": ", status->applied_index, " ", status->digest, "\n");
+    }
+    return states.size() == 1;
+  });
+  EXPECT_TRUE(alike) << seen;
+}
+
+}  // namespace lockd::e2e

@@ -1,0 +1,79 @@
+// Cluster: real lockd processes on loopback, with ports and directories of their own.
+//
+// Threading: one thread.
+#ifndef LOCKD_TESTS_E2E_CLUSTER_H_
+#define LOCKD_TESTS_E2E_CLUSTER_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "client/blocking_client.h"
+#include "tests/e2e/process.h"
+
+namespace lockd::e2e {
+
+// A directory that goes with its owner.
+class TempDirectory {
+ public:
+  TempDirectory();
+  ~TempDirectory();
+  TempDirectory(const TempDirectory&) = delete;
+  TempDirectory& operator=(const TempDirectory&) = delete;
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+// A port of loopback that nobody listens on now, below those that the kernel gives to outgoing
+// connections.
+[[nodiscard]] uint16_t PickPort();
+// The program of this build.
+[[nodiscard]] std::string Program(const std::string& name);
+// Asks again and again until `done`, for kPatience at most. False: never.
+[[nodiscard]] bool Eventually(const std::function<bool()>& done);
+
+class Cluster {
+ public:
+  // `flags` go to every node.
+  explicit Cluster(size_t nodes, std::vector<std::string> flags = {});
+
+  void StartAll();
+  void Start(size_t node);  // from 0
+  void Kill(size_t node);   // SIGKILL, and gone
+  // SIGTERM; the exit status.
+  int Stop(size_t node);
+  [[nodiscard]] Process& process(size_t node) { return *processes_.at(node); }
+  [[nodiscard]] size_t size() const { return client_ports_.size(); }
+
+  [[nodiscard]] std::string endpoint(size_t node) const;
+  [[nodiscard]] std::string endpoints() const;
+  [[nodiscard]] uint16_t client_port(size_t node) const { return client_ports_[node]; }
+  [[nodiscard]] uint16_t peer_port(size_t node) const { return peer_ports_[node]; }
+  [[nodiscard]] std::filesystem::path data_dir(size_t node) const;
+  [[nodiscard]] std::vector<std::string> Argv(size_t node) const;
+  [[nodiscard]] std::string log_path(size_t node) const;
+  [[nodiscard]] std::string ReadLog(size_t node) const;
+
+  [[nodiscard]] ClientOptions client_options() const;
+  // The node that leads and serves, waiting for one; fails the test when none comes.
+  size_t WaitForLeader();
+  // All running nodes have applied the same entries with the same result.
+  void WaitUntilAlike();
+
+ private:
+  TempDirectory directory_;
+  std::vector<std::string> flags_;
+  std::vector<uint16_t> client_ports_;
+  std::vector<uint16_t> peer_ports_;
+  std::vector<std::unique_ptr<Process>> processes_;
+};
+
+}  // namespace lockd::e2e
+
+#endif  // LOCKD_TESTS_E2E_CLUSTER_H_

@@ -1,0 +1,198 @@
+// A three-node cluster does its job: grants, queues, hands over, survives.
+#include "tests/e2e/cluster.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <csignal>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "client/fence_gate.h"
+
+namespace lockd::e2e {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(ThreeNodes, AWaiterIsGrantedWhenTheOwnerReleases) {
+  Cluster cluster(3);
+  cluster.StartAll();
+  cluster.WaitForLeader();
+  BlockingClient client(cluster.client_options());
+  const auto first = client.OpenSession();
+  const auto second = client.OpenSession();
+  ASSERT_TRUE(first.ok() && second.ok());
+
+  AcquireResult owner = first->Acquire("resource1");
+  ASSERT_TRUE(owner.granted()) << owner.ToStatus();
+  EXPECT_EQ(second->Acquire("resource1", {.wait = kTry}).status, AcquireStatus::kBusy);
+  EXPECT_EQ(second->Acquire("resource1", {.wait = milliseconds(50)}).status,
+            AcquireStatus::kTimedOut);
+
+  std::thread releaser([&] {
+    // When the queue shows the waiter, and not before.
+    EXPECT_TRUE(Eventually([&] { return client.GetLock("resource1")->waiters == 1; }));
+    first->Release(std::move(owner.lock));
+  });
+  const FencingToken first_token = owner.lock.token();
+  const AcquireResult waiter = second->Acquire("resource1");
+  releaser.join();
+  ASSERT_TRUE(waiter.granted()) << waiter.ToStatus();
+  EXPECT_GT(waiter.lock.token(), first_token);
+  EXPECT_TRUE(waiter.lock.held());
+}
+
+TEST(ThreeNodes, AnOrderlyStopIsExitZeroAndLosesNothing) {
+  Cluster cluster(3);
+  cluster.StartAll();
+  cluster.WaitForLeader();
+  BlockingClient client(cluster.client_options());
+  const auto session = client.OpenSession();
+  ASSERT_TRUE(session.ok());
+  const AcquireResult held = session->Acquire("kept");
+  ASSERT_TRUE(held.granted());
+
+  for (size_t node = 0; node < 3; ++node) EXPECT_EQ(cluster.Stop(node), 0);
+  cluster.StartAll();
+  cluster.WaitForLeader();
+  EXPECT_TRUE(held.lock.held());
+  const auto record = client.GetLock("kept");
+  ASSERT_TRUE(record.ok()) << record.status();
+  EXPECT_EQ(record->token, held.lock.token());
+  EXPECT_EQ(record->session_id, session->id());
+}
+
+TEST(ThreeNodes, HeldLocksSurviveThatAllNodesAreKilledAtOnce) {
+  Cluster cluster(3);
+  cluster.StartAll();
+  cluster.WaitForLeader();
+  BlockingClient client(cluster.client_options());
+  const auto session = client.OpenSession();
+  ASSERT_TRUE(session.ok());
+  std::vector<AcquireResult> held;
+  for (int i = 0; i < 20; ++i) {
+    held.push_back(session->Acquire(absl::StrCat("kept-", i)));
+    ASSERT_TRUE(held.back().granted());
+  }
+  for (size_t node = 0; node < 3; ++node) cluster.process(node).Signal(SIGKILL);
+  for (size_t node = 0; node < 3; ++node) cluster.process(node).Wait();
+  cluster.StartAll();
+  cluster.WaitForLeader();
+  for (int i = 0; i < 20; ++i) {
+    const auto record = client.GetLock(absl::StrCat("kept-", i));
+    ASSERT_TRUE(record.ok()) << record.status();
+    EXPECT_EQ(record->token, held[static_cast<size_t>(i)].lock.token());
+    EXPECT_TRUE(held[static_cast<size_t>(i)].lock.held());
+  }
+  cluster.WaitUntilAlike();
+}
+
+// Clients lock and unlock a few locks as fast as they can while leaders are killed. What each grant
+// says is written down.
+class Load {
+ public:
+  Load(const Cluster& cluster, size_t clients, size_t locks) : locks_(locks) {
+    for (size_t i = 0; i < clients; ++i) {
+      threads_.emplace_back([this, i, options = cluster.client_options()] { Run(i, options); });
+    }
+  }
+  ~Load() { Stop(); }
+  void Stop() {
+    stopping_ = true;
+    for (std::thread& thread : threads_) {
+      if (thread.joinable()) thread.join();
+    }
+  }
+  [[nodiscard]] uint64_t cycles() const { return cycles_; }
+  [[nodiscard]] uint64_t failures() const { return failures_; }
+
+ private:
+  void Run(size_t number, const ClientOptions& options) {
+    BlockingClient client(options);
+    auto session = client.OpenSession({.operation_timeout = kPatience});
+    ASSERT_TRUE(session.ok()) << session.status();
+    for (size_t round = number; !stopping_; ++round) {
+      const std::string name = absl::StrCat("lock-", round % locks_);
+      AcquireResult result = session->Acquire(name, {.wait = kPatience});
+      if (!result.granted()) {
+        ++failures_;
+        continue;
+      }
+      {
+        // Two owners at once would both be in here, and a doubled or stale grant would be refused
+        // by the gate.
+        const std::lock_guard<std::mutex> lock(mutex_);
+        EXPECT_FALSE(owned_[name]) << name << " has two owners";
+        owned_[name] = true;
+        EXPECT_TRUE(gates_[name].Admit(result.lock.token()))
+            << name << " was granted a token twice or late";
+      }
+      {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        EXPECT_TRUE(result.lock.held()) << "lost " << name << " without a reason";
+        owned_[name] = false;
+      }
+      if (session->Release(std::move(result.lock)) != ReleaseStatus::kReleased) ++failures_;
+      ++cycles_;
+    }
+  }
+
+  const size_t locks_;
+  std::atomic<bool> stopping_ = false;
+  std::atomic<uint64_t> cycles_ = 0;
+  std::atomic<uint64_t> failures_ = 0;
+  std::mutex mutex_;
+  std::map<std::string, bool> owned_;
+  std::map<std::string, FenceGate> gates_;
+  std::vector<std::thread> threads_;
+};
+
+TEST(ThreeNodes, KillingTheLeaderUnderLoadLosesNoGrantAndDoublesNone) {
+  Cluster cluster(3);
+  cluster.StartAll();
+  size_t leader = cluster.WaitForLeader();
+  Load load(cluster, 6, 3);
+  for (int kill = 0; kill < 3; ++kill) {
+    const uint64_t before = load.cycles();
+    ASSERT_TRUE(Eventually([&] { return load.cycles() > before + 50; }))
+        << "no progress before kill " << kill;
+    cluster.Kill(leader);
+    const size_t killed = leader;
+    leader = cluster.WaitForLeader();
+    EXPECT_NE(leader, killed);
+    const uint64_t after = load.cycles();
+    ASSERT_TRUE(Eventually([&] { return load.cycles() > after + 50; }))
+        << "no progress after kill " << kill;
+    cluster.Start(killed);
+  }
+  load.Stop();
+  EXPECT_EQ(load.failures(), 0u);
+  cluster.WaitUntilAlike();
+}
+
+TEST(ThreeNodes, AWipedNodeIsRefusedAndSaysWhatToDo) {
+  Cluster cluster(3);
+  cluster.StartAll();
+  cluster.WaitForLeader();
+  BlockingClient client(cluster.client_options());
+  const auto session = client.OpenSession();
+  ASSERT_TRUE(session.ok());
+  const AcquireResult held = session->Acquire("kept");
+  ASSERT_TRUE(held.granted());
+
+  EXPECT_EQ(cluster.Stop(2), 0);
+  std::filesystem::remove_all(cluster.data_dir(2));
+  cluster.Start(2);
+  EXPECT_EQ(cluster.process(2).Wait(), 17);
+  EXPECT_THAT(cluster.ReadLog(2), HasSubstr("knows node 3 with another data directory"));
+  // The others go on.
+  cluster.WaitForLeader();
+  EXPECT_EQ(client.GetLock("kept")->token, held.lock.token());
+}
+
+}  // namespace
+}  // namespace lockd::e2e

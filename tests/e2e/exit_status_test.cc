@@ -1,0 +1,105 @@
+// Each way in which lockd refuses to run, with its exit status and a line that says what to do.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <fstream>
+
+#include "absl/strings/str_cat.h"
+#include "tests/e2e/cluster.h"
+
+namespace lockd::e2e {
+namespace {
+
+using ::testing::HasSubstr;
+
+class ExitStatus : public ::testing::Test {
+ protected:
+  void StartNode() {
+    cluster_.Start(0);
+    cluster_.WaitForLeader();
+  }
+  // Runs lockd as the cluster's node, with these flags behind, to its end.
+  int RunToEnd(const std::vector<std::string>& flags) {
+    std::vector<std::string> argv = cluster_.Argv(0);
+    argv.insert(argv.end(), flags.begin(), flags.end());
+    Process process(argv, log_path_);
+    return process.Wait().value_or(-1);
+  }
+  std::string Log() const {
+    std::ifstream file(log_path_);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  }
+
+  TempDirectory directory_;
+  std::string log_path_ = (directory_.path() / "log").string();
+  Cluster cluster_{1};
+};
+
+TEST_F(ExitStatus, TwoForABadFlag) {
+  EXPECT_EQ(RunToEnd({"--heartbeat", "1ms"}), 2);
+  EXPECT_THAT(Log(), HasSubstr("--heartbeat"));
+}
+
+TEST_F(ExitStatus, TenForADirectoryInUse) {
+  StartNode();
+  EXPECT_EQ(RunToEnd({}), 10);
+}
+
+TEST_F(ExitStatus, ElevenForTheDirectoryOfAnotherNodeOrCluster) {
+  StartNode();
+  EXPECT_EQ(cluster_.Stop(0), 0);
+  const std::string peers = absl::StrCat("7=127.0.0.1:", cluster_.peer_port(0));
+  Process other_node(
+      {Program("lockd"), "--node-id", "7", "--data-dir", cluster_.data_dir(0).string(),
+       "--client-listen", cluster_.endpoint(0), "--peer-listen",
+       absl::StrCat("127.0.0.1:", cluster_.peer_port(0)), "--peers", peers},
+      log_path_);
+  EXPECT_EQ(other_node.Wait(), 11);
+  EXPECT_EQ(RunToEnd({"--cluster-name", "another"}), 11);
+}
+
+TEST_F(ExitStatus, TwelveForADirectoryThatIsNone) {
+  std::ofstream(cluster_.data_dir(0)) << "a file";
+  EXPECT_EQ(RunToEnd({}), 12);
+}
+
+TEST_F(ExitStatus, ThirteenForAPortInUse) {
+  StartNode();
+  std::vector<std::string> argv = cluster_.Argv(0);
+  argv[4] = (directory_.path() / "another-directory").string();
+  Process second(argv, log_path_);
+  EXPECT_EQ(second.Wait(), 13);
+  EXPECT_THAT(Log(), HasSubstr("port in use"));
+}
+
+TEST_F(ExitStatus, FourteenForADamagedLogWithFileAndOffset) {
+  StartNode();
+  {
+    BlockingClient client(cluster_.client_options());
+    const auto session = client.OpenSession();
+    ASSERT_TRUE(session.ok());
+    for (int i = 0; i < 20; ++i) ASSERT_TRUE(session->Acquire(absl::StrCat("lock-", i)).granted());
+  }
+  EXPECT_EQ(cluster_.Stop(0), 0);
+  // A byte in the middle of what is written, long before the tail.
+  const std::filesystem::path segment = cluster_.data_dir(0) / "wal" / "wal-000000000001";
+  std::ifstream in(segment, std::ios::binary);
+  const std::string bytes(std::istreambuf_iterator<char>(in), {});
+  const size_t last = bytes.find_last_not_of('\0');
+  const size_t middle = bytes.find_first_not_of('\0', last / 2);
+  std::fstream file(segment, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(static_cast<std::streamoff>(middle));
+  file.put(static_cast<char>(bytes[middle] ^ 0x40));
+  file.close();
+  EXPECT_EQ(RunToEnd({}), 14);
+  EXPECT_THAT(Log(), HasSubstr("wal-000000000001"));
+}
+
+TEST_F(ExitStatus, ZeroForHelpAndVersion) {
+  EXPECT_EQ(RunToEnd({"--help"}), 0);
+  EXPECT_EQ(RunToEnd({"--version"}), 0);
+}
+
+}  // namespace
+}  // namespace lockd::e2e
