@@ -150,6 +150,16 @@ TEST(Forming, ANodeOfAnotherClusterIsRefused) {
   EXPECT_TRUE(env.Noted(1, "belongs to a cluster named 'other'"));
 }
 
+TEST(Forming, AnEmptyNodeStartsAboveTheTermsOfAnInterruptedAttempt) {
+  NodeEnv env(3);
+  env.hard_state(2) = {.term = raft::Term{4}, .voted_for = NodeId{2}, .commit = {}};
+  env.StartAll();
+  env.Settle();
+  EXPECT_GE(env.node(1).raft().term(), raft::Term{5});
+  EXPECT_GE(env.node(3).raft().term(), raft::Term{5});
+  EXPECT_NE(env.AwaitLeader(), 0);
+}
+
 // However a first start is interrupted, by crashes that lose what was not yet on disk, the cluster
 // forms once all nodes run.
 TEST(Forming, SurvivesCrashesAtAnyPoint) {
@@ -431,6 +441,32 @@ TEST(Restart, AllNodesTogetherKeepEverything) {
   EXPECT_EQ(again.Release(session, "a", token).result(), pb::RELEASE_RESULT_RELEASED);
   env.RunFor(500);
   env.ExpectSameState();
+}
+
+TEST(Restart, ALeaderServesOnlyWhenAllThatWasCommittedIsApplied) {
+  NodeEnv env(1);
+  env.StartAll();
+  env.AwaitLeader();
+  TestClient client(env, 1);
+  TestClient::Session session = client.Open(3'600'000);
+  for (int i = 0; i < 1'500; ++i) {
+    ASSERT_EQ(client.Acquire(session, std::to_string(i) + std::string(1'000, 'x')).result(),
+              pb::ACQUIRE_RESULT_GRANTED);
+  }
+  const size_t entries = env.log(1).size();
+  env.Crash(1);
+  env.hard_state(1).commit = raft::Index{0};  // it learns only anew what is committed
+  env.Start(1);
+  // More than one turn may apply: a client asks as soon as it can.
+  int unapplied_turns = 0;
+  env.after_turn = [&](int) {
+    if (env.node(1).raft().has_committed_in_term() && !env.node(1).is_serving()) ++unapplied_turns;
+    if (env.node(1).is_serving()) {
+      EXPECT_GT(env.node(1).raft().applied_index().value(), entries);
+    }
+  };
+  EXPECT_EQ(env.AwaitLeader(), 1);
+  EXPECT_GT(unapplied_turns, 1) << "the log was too short to show anything";
 }
 
 // ---- Time

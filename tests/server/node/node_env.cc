@@ -188,7 +188,9 @@ void NodeEnv::Turn(int id) {
   machine.has_news = false;
   ++machine.turns;
   machine.node->OnTime(now_, kWallStart + now_.value() / kNanosPerMilli);
-  Carry(id, machine.node->TakeActions());
+  NodeActions actions = machine.node->TakeActions();
+  if (after_turn) after_turn(id);
+  Carry(id, std::move(actions));
 }
 
 void NodeEnv::Carry(int id, NodeActions actions) {

@@ -78,7 +78,8 @@ class NodeEnv {
   void HoldDisk(int id) { machines_.at(id).disk_is_held = true; }
   void ReleaseDisk(int id);
   [[nodiscard]] const std::vector<raft::Entry>& log(int id) const { return machines_.at(id).log; }
-  [[nodiscard]] std::vector<raft::Entry>& log(int id) { return machines_.at(id).log; }
+  // What a restart finds; to be changed while the node is down.
+  [[nodiscard]] raft::HardState& hard_state(int id) { return machines_.at(id).hard_state; }
   [[nodiscard]] ClusterId directory_cluster(int id) const {
     return machines_.at(id).options.cluster_id;
   }
@@ -95,6 +96,8 @@ class NodeEnv {
   // The serving leader.
   int AwaitLeader();
   [[nodiscard]] int leader() const;  // serving; 0: none
+  // Called after each turn of a node, before its actions are carried out.
+  std::function<void(int)> after_turn;
   [[nodiscard]] LocalTime now() const { return now_; }
   [[nodiscard]] int64_t turns(int id) const { return machines_.at(id).turns; }
 
