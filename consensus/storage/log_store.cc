@@ -243,7 +243,7 @@ absl::StatusOr<OpenedLog> LogStore::Resume(FileSystem* file_system, const LogSto
 }
 
 // Reads the newest entries run by run, newest run first, until the limit is reached and nothing
-// above the commit index is left.
+// from the commit index on is left.
 absl::StatusOr<raft::RecoveredLog> LogStore::Recovered() {
   raft::RecoveredLog log;
   log.hard_state = hard_state_;
@@ -254,7 +254,7 @@ absl::StatusOr<raft::RecoveredLog> LogStore::Recovered() {
   std::vector<std::vector<raft::Entry>> runs;
   size_t bytes = 0;
   const auto is_enough = [&](raft::Index last) {
-    return last <= base().index || (last <= hard_state_.commit && bytes >= options_.tail_bytes_max);
+    return last <= base().index || (last < hard_state_.commit && bytes >= options_.tail_bytes_max);
   };
   for (raft::Index last = last_index(); !is_enough(last);) {
     const raft::Index first = std::max(index_.Find(last).mark.first, base().index + 1);
@@ -269,7 +269,7 @@ absl::StatusOr<raft::RecoveredLog> LogStore::Recovered() {
     std::move(run->begin(), run->end(), std::back_inserter(log.tail));
   }
   auto keep = log.tail.begin();
-  while (log.tail.end() - keep > 1 && keep->index <= hard_state_.commit &&
+  while (log.tail.end() - keep > 1 && keep->index < hard_state_.commit &&
          bytes > options_.tail_bytes_max) {
     bytes -= keep->size_bytes();
     ++keep;

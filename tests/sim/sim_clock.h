@@ -29,7 +29,9 @@ class SimClock {
 
   [[nodiscard]] LocalTime Now() const {
     const Time now = scheduler_->now();
-    return LocalTime(offset_ + now + now / 1'000'000 * rate_ppm_);
+    // In two parts, so that it is exact without overflow, and never goes back.
+    return LocalTime(offset_ + now + now / 1'000'000 * rate_ppm_ +
+                     now % 1'000'000 * rate_ppm_ / 1'000'000);
   }
   // The simulated time at which this clock shows at least `local`; not before now.
   [[nodiscard]] Time WhenReached(LocalTime local) const {

@@ -27,6 +27,17 @@ TEST(Simulation, FirstSeedsKeepAllInvariantsAndConverge) {
   RunSeeds(1, 40);
 }
 
+// Each of these has found a bug once.
+TEST(Simulation, SeedsThatFoundBugsPass) {
+  for (const uint64_t seed : {
+           13u,    // a cancel was repeated for an acquire that had ended
+           3776u,  // a recovered tail began one entry above the commit index
+       }) {
+    const FailingSeed named(seed);
+    EXPECT_GT(RunSimulation({.seed = seed}).grants, 0u);
+  }
+}
+
 TEST(Simulation, SlowFiveHundredSeedsKeepAllInvariantsAndConverge) {
   RunSeeds(41, 540);
 }

@@ -152,7 +152,7 @@ TEST_F(LogTest, TheClusterIdIsLearnedWithAWriteAndKeptByLaterSegments) {
   ReopenAndExpectAll();
 }
 
-TEST_F(LogTest, TheTailIsTheNewestEntriesWithinTheLimitAndAllThatIsNotCommitted) {
+TEST_F(LogTest, TheTailIsTheNewestEntriesWithinTheLimitAndAllFromTheCommitIndexOn) {
   Open();
   Append(1, 20, 1);
   SetState(1, 0, 18);
@@ -162,8 +162,8 @@ TEST_F(LogTest, TheTailIsTheNewestEntriesWithinTheLimitAndAllThatIsNotCommitted)
   EXPECT_EQ(opened_.log.tail.front(), MakeEntry(16, 1));
   options_.tail_bytes_max = 1;
   Open();
-  ASSERT_EQ(opened_.log.tail.size(), 2u);
-  EXPECT_EQ(opened_.log.tail.front(), MakeEntry(19, 1));
+  ASSERT_EQ(opened_.log.tail.size(), 3u);
+  EXPECT_EQ(opened_.log.tail.front(), MakeEntry(18, 1));
   SetState(1, 0, 20);
   Open();
   ASSERT_EQ(opened_.log.tail.size(), 1u);
