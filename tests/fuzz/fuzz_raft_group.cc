@@ -1,0 +1,135 @@
+// A Raft group under any schedule.
+//
+// The input decides what happens next: time passes at one member, outputs are taken, a write
+// becomes durable, a message on the wire is delivered, lost, doubled, overtaken or comes again much
+// later, members crash and restart, links are cut. So every member's Step meets every kind of
+// message in every role. What must hold after each step: the invariants of each member, one leader
+// for each term, all apply the same entries (Group checks these).
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "consensus/raft/options.h"
+#include "tests/consensus/raft/group.h"
+#include "tests/fuzz/choices.h"
+
+namespace lockd::raft {
+namespace {
+
+constexpr int kStepsMax = 2'000;
+constexpr size_t kWireMax = 200;
+constexpr size_t kOldMessagesMax = 64;
+
+class Schedule {
+ public:
+  explicit Schedule(Choices& choices)
+      : choices_(choices), members_(choices.OneIn(4) ? 5 : 3), group_(members_, SmallLimits) {}
+
+  void Run() {
+    for (int step = 0; step < kStepsMax && !choices_.AtEnd(); ++step) {
+      Step(1 + choices_.Below(members_));
+      while (group_.wire.size() > kWireMax) group_.wire.pop_front();
+    }
+  }
+
+ private:
+  // So that windows fill, batches split and logs are read back within a short input.
+  static void SmallLimits(Options& options) {
+    options.heartbeat_ticks = 2;
+    options.election_ticks_min = 5;
+    options.election_ticks_max = 10;
+    options.write_stall_ticks_max = 40;
+    options.append_bytes_max = 150;
+    options.inflight_appends_max = 3;
+    options.inflight_bytes_max = 400;
+    options.uncommitted_bytes_max = 600;
+    options.tail_bytes_max = 300;
+    options.apply_bytes_max = 200;
+    options.read_bytes_max = 150;
+  }
+
+  void Step(uint64_t id) {
+    const uint64_t action = choices_.Below(16);
+    if (!group_.is_up(id)) {
+      if (action < 8) group_.Restart(id, choices_.Below(4));
+      return;
+    }
+    switch (action) {
+      case 0:
+        group_[id].Tick(1 + choices_.Below(12));
+        break;
+      case 1:
+        group_[id].Campaign();
+        break;
+      case 2:
+      case 3:
+        if (group_[id].is_leader()) group_.Propose(id, std::string(1 + choices_.Below(90), 'x'));
+        break;
+      case 4:
+        group_[id].RequestRead(++reads_);
+        break;
+      case 5:
+        if (choices_.OneIn(4)) group_.Crash(id);
+        break;
+      case 6:
+        group_.Cut(id, 1 + choices_.Below(members_));
+        break;
+      case 7:
+        group_.Heal();
+        break;
+      case 8:
+        group_.Settle();
+        break;
+      case 9:
+        group_[id].SuspectLeader();
+        break;
+      case 10:
+      case 11:
+        group_.Collect(id, choices_.OneIn(3) ? TakeWrite::kNo : TakeWrite::kYes);
+        break;
+      case 12:
+        if (!group_.disk(id).under_way.empty()) group_.CompleteWrite(id);
+        break;
+      case 13:
+        if (!old_messages_.empty()) {
+          group_.Deliver(old_messages_[choices_.Below(old_messages_.size())]);
+        }
+        break;
+      default:
+        DeliverSome();
+        break;
+    }
+  }
+
+  void DeliverSome() {
+    if (group_.wire.empty()) return;
+    const auto place =
+        group_.wire.begin() + static_cast<ptrdiff_t>(choices_.Below(group_.wire.size()));
+    Message message = *place;
+    const uint64_t fate = choices_.Below(8);
+    if (fate != 0) group_.wire.erase(place);  // 0: it stays, and comes again
+    if (old_messages_.size() < kOldMessagesMax) {
+      old_messages_.push_back(message);
+    } else {
+      old_messages_[choices_.Below(kOldMessagesMax)] = message;
+    }
+    if (fate != 1) group_.Deliver(std::move(message));  // 1: it is lost
+  }
+
+  Choices& choices_;
+  const uint64_t members_;
+  Group group_;
+  uint64_t reads_ = 0;
+  std::vector<Message> old_messages_;
+};
+
+}  // namespace
+}  // namespace lockd::raft
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  lockd::Choices choices(absl::string_view(reinterpret_cast<const char*>(data), size));
+  lockd::raft::Schedule(choices).Run();
+  return 0;
+}
