@@ -1,7 +1,8 @@
 // Session: what the cluster knows of this process, and what all its locks hang on.
 //
+//   const lockd::SessionOptions options{.ttl = 10s};
 //   absl::StatusOr<lockd::Session> session =
-//       co_await client.OpenSession({.ttl = 10s}, asio::use_awaitable);
+//       co_await client.OpenSession(options, asio::use_awaitable);
 //   lockd::AcquireResult result = co_await session->Acquire("resource1", {}, asio::use_awaitable);
 //
 // The session keeps itself alive, finds the leader, reconnects and repeats what was not answered;
@@ -13,6 +14,9 @@
 // The session stays open while any copy of this handle or any lock of it lives; then it is closed
 // in the background. Close() tells when that is done. The io_context of the Client must outlive
 // both.
+//
+// With g++ 12 name the SessionOptions before the co_await, as above: it destroys an aggregate with
+// strings twice when that is made inside the expression.
 //
 // Every asynchronous function takes any completion token of Asio and supports cancellation of any
 // type: a cancelled acquire completes with kCancelled and leaves nothing held.

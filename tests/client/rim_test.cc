@@ -44,7 +44,9 @@ void RunToEnd(asio::io_context& context, Coroutine coroutine) {
 }
 
 asio::awaitable<void> LockAndUnlock(Client& client) {
-  absl::StatusOr<Session> session = co_await client.OpenSession({.owner_id = "me"}, use_awaitable);
+  // Named first: g++ 12 destroys an aggregate with a string twice when it is made in a co_await.
+  const SessionOptions options{.owner_id = "me"};
+  absl::StatusOr<Session> session = co_await client.OpenSession(options, use_awaitable);
   EXPECT_TRUE(session.ok()) << session.status();
   if (!session.ok()) co_return;
   EXPECT_EQ(session->state(), SessionState::kHealthy);
@@ -81,8 +83,9 @@ TEST(Rim, LocksAndUnlocksInACoroutine) {
 }
 
 asio::awaitable<void> HandOver(Client& client) {
-  absl::StatusOr<Session> one = co_await client.OpenSession({}, use_awaitable);
-  absl::StatusOr<Session> two = co_await client.OpenSession({}, use_awaitable);
+  const SessionOptions options;
+  absl::StatusOr<Session> one = co_await client.OpenSession(options, use_awaitable);
+  absl::StatusOr<Session> two = co_await client.OpenSession(options, use_awaitable);
   AcquireResult held = co_await one->Acquire("a", {}, use_awaitable);
   {
     DistributedLock goes_out_of_scope = std::move(held.lock);
@@ -101,7 +104,8 @@ TEST(Rim, TheDestructorOfALockReleasesIt) {
 }
 
 asio::awaitable<void> CancelAWait(Client& client) {
-  absl::StatusOr<Session> session = co_await client.OpenSession({}, use_awaitable);
+  const SessionOptions options;
+  absl::StatusOr<Session> session = co_await client.OpenSession(options, use_awaitable);
   AcquireResult held = co_await session->Acquire("a", {}, use_awaitable);
   asio::cancellation_signal signal;
   AcquireStatus status = AcquireStatus::kGranted;
@@ -126,7 +130,8 @@ TEST(Rim, ACancelledWaitLeavesNothingHeld) {
 }
 
 asio::awaitable<void> Reconnect(Client& client, LoopbackNode& node) {
-  absl::StatusOr<Session> session = co_await client.OpenSession({}, use_awaitable);
+  const SessionOptions options;
+  absl::StatusOr<Session> session = co_await client.OpenSession(options, use_awaitable);
   AcquireResult held = co_await session->Acquire("a", {}, use_awaitable);
   for (int i = 0; i < 5; ++i) {
     node.DropConnections();
@@ -146,7 +151,9 @@ TEST(Rim, ReconnectsDoNotShow) {
 }
 
 asio::awaitable<void> ReadEverything(Client& client, const std::string& address) {
-  absl::StatusOr<Session> session = co_await client.OpenSession({.owner_id = "me"}, use_awaitable);
+  // Named first: g++ 12 destroys an aggregate with a string twice when it is made in a co_await.
+  const SessionOptions options{.owner_id = "me"};
+  absl::StatusOr<Session> session = co_await client.OpenSession(options, use_awaitable);
   AcquireResult held = co_await session->Acquire("x/2", {}, use_awaitable);
   AcquireResult also = co_await session->Acquire("x/1", {}, use_awaitable);
   AcquireResult other = co_await session->Acquire("y", {}, use_awaitable);
@@ -195,8 +202,8 @@ TEST(Rim, ReadsNeedNoSession) {
 }
 
 asio::awaitable<void> MeetNobody(Client& client) {
-  absl::StatusOr<Session> session =
-      co_await client.OpenSession({.operation_timeout = 200ms}, use_awaitable);
+  const SessionOptions options{.operation_timeout = 200ms};
+  absl::StatusOr<Session> session = co_await client.OpenSession(options, use_awaitable);
   EXPECT_EQ(session.status().code(), absl::StatusCode::kUnavailable) << session.status();
   absl::StatusOr<LockRecord> lock = co_await client.GetLock("a", {.timeout = 200ms}, use_awaitable);
   EXPECT_EQ(lock.status().code(), absl::StatusCode::kUnavailable) << lock.status();
