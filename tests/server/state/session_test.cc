@@ -401,8 +401,10 @@ TEST(EndedSession, IsForgottenAfterSixtySecondsOfClusterTime) {
   d.Close(a);
   EXPECT_EQ(d.db().NextDeadline(), ClusterTime(1'000 + kEndedSessionKeptMs));
   d.TickAt(1'000 + kEndedSessionKeptMs - 1);
+  EXPECT_TRUE(d.db().SessionHasEnded(a.id));
   EXPECT_EQ(d.Do(acquire).refusal, Refusal::kNone);
   d.TickAt(1'000 + kEndedSessionKeptMs);
+  EXPECT_FALSE(d.db().SessionHasEnded(a.id));
   EXPECT_EQ(d.Do(acquire).refusal, Refusal::kSessionEnded);
   EXPECT_EQ(d.db().NextDeadline(), kNeverCluster);
 }
