@@ -1,4 +1,6 @@
 // The command line that the examples share.
+//
+// Threading: pure value.
 #ifndef LOCKD_CLIENT_EXAMPLES_ARGUMENTS_H_
 #define LOCKD_CLIENT_EXAMPLES_ARGUMENTS_H_
 

@@ -6,22 +6,25 @@
 namespace lockd::raft_env {
 namespace {
 
-void PrintList(RaftEnv& env, absl::string_view title, const std::vector<raft::Message>& messages,
+// True when there is something to list.
+bool PrintList(RaftEnv& env, absl::string_view title, const std::vector<raft::Message>& messages,
                const Selection& selection) {
   const std::vector<size_t> positions = selection.Apply(messages);
-  if (positions.empty()) return;
+  if (positions.empty()) return false;
   env.Print(title);
   size_t number = 0;
   for (const size_t position : positions) {
     env.Print("  ", ++number, " ", raft::Describe(messages[position]));
   }
+  return true;
 }
 
 absl::Status PrintMessages(RaftEnv& env, datadriven::Arguments& args) {
   const Selection selection = Selection::Take(args);
   if (absl::Status status = args.Finish(); !status.ok()) return status;
-  PrintList(env, "in flight:", env.network().in_flight(), selection);
-  PrintList(env, "held:", env.network().held(), selection);
+  const bool some = PrintList(env, "in flight:", env.network().in_flight(), selection);
+  const bool held = PrintList(env, "held:", env.network().held(), selection);
+  if (!some && !held) env.Print("none");
   return absl::OkStatus();
 }
 

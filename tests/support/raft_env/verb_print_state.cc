@@ -20,6 +20,9 @@ std::string State(const Member& member) {
                                    raft.leader_id(), ", vote ", raft.voted_for(), ", last ",
                                    raft.last_index(), ", durable ", raft.durable_index(),
                                    ", commit ", raft.commit_index(), ", applied ", member.applied);
+  if (!member.to_apply.empty()) {
+    absl::StrAppend(&state, ", handed out up to ", member.to_apply.back().index);
+  }
   if (raft.role() == raft::Role::kLeader) {
     absl::StrAppend(&state, ", uncommitted ", raft.uncommitted_bytes(), " bytes");
   }
@@ -38,7 +41,8 @@ absl::Status PrintState(RaftEnv& env, datadriven::Arguments& args) {
 const Verb kPrintState = {
     "print-state", "[IDS...]",
     "One line for each member (default: all): role, term, leader (0: unknown), the vote, "
-    "last and last durable index, commit and applied index, and a leader's uncommitted bytes.",
+    "last and last durable index, commit and applied index (and how far entries were handed out, "
+    "when they wait for `apply`), and a leader's uncommitted bytes.",
     PrintState};
 
 }  // namespace lockd::raft_env

@@ -1,0 +1,204 @@
+#include "tests/support/process.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+
+namespace lockd::testing {
+namespace {
+
+using std::chrono::milliseconds;
+using Clock = std::chrono::steady_clock;
+
+std::vector<char*> Pointers(const Words& words) {
+  std::vector<char*> pointers;
+  for (const std::string& word : words) pointers.push_back(const_cast<char*>(word.c_str()));
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+// This process's environment, with what the test sets in front, where getenv finds it first.
+Words EnvironmentWith(const Words& own) {
+  Words environment = own;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string text = *entry;
+    const std::string name = text.substr(0, text.find('=') + 1);
+    const bool is_set = std::any_of(own.begin(), own.end(),
+                                    [&](const std::string& set) { return set.starts_with(name); });
+    if (!is_set) environment.push_back(text);
+  }
+  return environment;
+}
+
+int PollMs(Clock::time_point until) {
+  const auto left = std::chrono::ceil<milliseconds>(until - Clock::now()).count();
+  return static_cast<int>(std::clamp<int64_t>(left, 0, 60'000));
+}
+
+}  // namespace
+
+Process Process::Start(const std::string& program, const Words& arguments,
+                       const Words& environment) {
+  Process process;
+  const std::string path =
+      program.starts_with("/") ? program : std::string(LOCKD_BIN_DIR "/") + program;
+  Words words = {path};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  for (const std::string& word : words) process.command_ += word + " ";
+
+  std::array<int, 2> output{};
+  std::array<int, 2> error{};
+  if (pipe2(output.data(), O_CLOEXEC) != 0 || pipe2(error.data(), O_CLOEXEC) != 0) {
+    ADD_FAILURE() << "no pipes";
+    return process;
+  }
+  const Words all = EnvironmentWith(environment);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, output[1], STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, error[1], STDERR_FILENO);
+  const int failure = posix_spawn(&process.pid_, path.c_str(), &actions, nullptr,
+                                  Pointers(words).data(), Pointers(all).data());
+  posix_spawn_file_actions_destroy(&actions);
+  close(output[1]);
+  close(error[1]);
+  process.output_.fd = output[0];
+  process.error_.fd = error[0];
+  if (failure != 0) {
+    ADD_FAILURE() << process.command_ << ": cannot be started, errno " << failure;
+    process.pid_ = 0;
+    process.has_ended_ = true;
+    return process;
+  }
+  for (const int fd : {output[0], error[0]}) fcntl(fd, F_SETFL, O_NONBLOCK);
+  process.pid_fd_ = pidfd_open(process.pid_, 0);
+  return process;
+}
+
+Process::Process(Process&& other) noexcept
+    : command_(std::move(other.command_)),
+      pid_(std::exchange(other.pid_, 0)),
+      pid_fd_(std::exchange(other.pid_fd_, -1)),
+      has_ended_(std::exchange(other.has_ended_, true)),
+      exit_status_(other.exit_status_),
+      output_(std::exchange(other.output_, {})),
+      error_(std::exchange(other.error_, {})) {}
+
+Process::~Process() {
+  if (pid_ != 0 && !has_ended_) {
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+  }
+  for (const int fd : {pid_fd_, output_.fd, error_.fd}) {
+    if (fd >= 0) close(fd);
+  }
+}
+
+void Process::Signal(int signal) const {
+  if (!has_ended_) kill(pid_, signal);
+}
+
+int Process::Await(milliseconds patience) {
+  const Clock::time_point until = Clock::now() + patience;
+  while (!has_ended_) {
+    if (!Poll(until)) {
+      ADD_FAILURE() << "does not end: " << Describe();
+      return -1;
+    }
+  }
+  return exit_status_;
+}
+
+std::string Process::AwaitOutput(const std::string& text, milliseconds patience) {
+  return AwaitLine(output_, text, patience);
+}
+
+std::string Process::AwaitError(const std::string& text, milliseconds patience) {
+  return AwaitLine(error_, text, patience);
+}
+
+std::string Process::AwaitLine(const Stream& stream, const std::string& text,
+                               milliseconds patience) {
+  const Clock::time_point until = Clock::now() + patience;
+  for (;;) {
+    const size_t found = stream.text.find(text);
+    const size_t end = found == std::string::npos ? found : stream.text.find('\n', found);
+    if (end != std::string::npos) {
+      const size_t previous = stream.text.rfind('\n', found);
+      const size_t begin = previous == std::string::npos ? 0 : previous + 1;
+      return stream.text.substr(begin, end - begin);
+    }
+    if (has_ended_ || !Poll(until)) {
+      ADD_FAILURE() << "no line with \"" << text << "\": " << Describe();
+      return "";
+    }
+  }
+}
+
+bool Process::Poll(Clock::time_point until) {
+  std::array<pollfd, 3> waits = {pollfd{pid_fd_, POLLIN, 0}, pollfd{output_.fd, POLLIN, 0},
+                                 pollfd{error_.fd, POLLIN, 0}};
+  const int ready = poll(waits.data(), waits.size(), PollMs(until));
+  ReadAll();
+  if (ready > 0 && waits[0].revents != 0) {
+    int wait_status = 0;
+    if (waitpid(pid_, &wait_status, WNOHANG) == pid_) {
+      has_ended_ = true;
+      exit_status_ =
+          WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
+      ReadAll();
+    }
+  }
+  return ready > 0;
+}
+
+void Process::ReadAll() {
+  ReadFrom(output_);
+  ReadFrom(error_);
+}
+
+void Process::ReadFrom(Stream& stream) {
+  std::array<char, 4096> buffer{};
+  while (stream.fd >= 0) {
+    const ssize_t count = read(stream.fd, buffer.data(), buffer.size());
+    if (count > 0) {
+      stream.text.append(buffer.data(), static_cast<size_t>(count));
+      continue;
+    }
+    if (count < 0 && errno == EAGAIN) return;
+    // poll ignores a negative descriptor.
+    close(std::exchange(stream.fd, -1));
+  }
+}
+
+std::string Process::Describe() const {
+  return command_ + "\n-- stdout\n" + output_.text + "\n-- stderr\n" + error_.text;
+}
+
+ProcessResult RunProcess(const std::string& program, const Words& arguments,
+                         const Words& environment) {
+  Process process = Process::Start(program, arguments, environment);
+  const int exit_status = process.Await();
+  return {exit_status, process.output(), process.error()};
+}
+
+bool AwaitEndOf(pid_t pid, milliseconds patience) {
+  const int fd = pidfd_open(pid, 0);
+  if (fd < 0) return errno == ESRCH;
+  pollfd wait = {fd, POLLIN, 0};
+  const int ready = poll(&wait, 1, static_cast<int>(patience.count()));
+  close(fd);
+  return ready > 0;
+}
+
+}  // namespace lockd::testing
