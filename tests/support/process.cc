@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <spawn.h>
-#include <sys/pidfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,6 +18,11 @@ namespace {
 
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
+
+// The C library's header for this call lacks its extern "C" in Debian 12.
+int PidfdOpen(pid_t pid, unsigned int flags) {
+  return static_cast<int>(syscall(SYS_pidfd_open, pid, flags));
+}
 
 std::vector<char*> Pointers(const Words& words) {
   std::vector<char*> pointers;
@@ -81,7 +86,7 @@ Process Process::Start(const std::string& program, const Words& arguments,
     return process;
   }
   for (const int fd : {output[0], error[0]}) fcntl(fd, F_SETFL, O_NONBLOCK);
-  process.pid_fd_ = pidfd_open(process.pid_, 0);
+  process.pid_fd_ = PidfdOpen(process.pid_, 0);
   return process;
 }
 
@@ -193,7 +198,7 @@ ProcessResult RunProcess(const std::string& program, const Words& arguments,
 }
 
 bool AwaitEndOf(pid_t pid, milliseconds patience) {
-  const int fd = pidfd_open(pid, 0);
+  const int fd = PidfdOpen(pid, 0);
   if (fd < 0) return errno == ESRCH;
   pollfd wait = {fd, POLLIN, 0};
   const int ready = poll(&wait, 1, static_cast<int>(patience.count()));
