@@ -155,7 +155,7 @@ ParsedCommandLine ParseCommandLine(int argc, const char* const* argv) {
 
   CLI::App app(kAbout, "lockctl");
   app.footer(kStatuses);
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);  // none is asked about below, so that a word that is none is named
   const std::string json_help = "JSON instead of text; 64-bit ids and tokens are strings";
   common.AddTo(app, json_help);
   CLI::App& lock_sub = AddLock(app, common, lock, is_try, names);
@@ -182,6 +182,10 @@ ParsedCommandLine ParseCommandLine(int argc, const char* const* argv) {
 
   std::optional<cli::Ending> ending = cli::Parse(app, own_argc, argv, "lockctl " LOCKD_VERSION);
   if (ending.has_value()) return *std::move(ending);
+
+  if (app.get_subcommands().empty()) {
+    return cli::Mistake(app, "a subcommand is required: lock, get, list, sessions or status");
+  }
 
   Arguments arguments;
   arguments.json = common.json;
