@@ -138,11 +138,12 @@ class Knobs {
   // wants it.
   [[nodiscard]] std::vector<std::string> WithEnvironment(int argc, const char* const* argv) const {
     std::vector<std::string> arguments(argv + 1, argv + argc);
-    for (const auto& [flag, value] : environment_) {
+    for (const auto& setting : environment_) {
+      const std::string& flag = setting.first;
       const bool is_typed = std::any_of(argv + 1, argv + argc, [&flag](absl::string_view argument) {
         return argument == flag || absl::StartsWith(argument, flag + "=");
       });
-      if (!is_typed) arguments.push_back(absl::StrCat(flag, "=", value));
+      if (!is_typed) arguments.push_back(absl::StrCat(flag, "=", setting.second));
     }
     std::reverse(arguments.begin(), arguments.end());
     return arguments;

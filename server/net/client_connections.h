@@ -26,7 +26,7 @@ struct ClientLimits {
   size_t output_bytes_max = 4 * 1024 * 1024;  // waiting to be sent, for each connection
 };
 
-class ClientConnections : public FrameConnectionHandler {
+class ClientConnections final : public FrameConnectionHandler {
  public:
   // `on_input` tells the runner that the node has something to say. All pointers outlive this
   // object.

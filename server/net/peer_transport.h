@@ -36,7 +36,7 @@ struct PeerLimits {
   int64_t redial_ms_max = 500;
 };
 
-class PeerTransport : public FrameConnectionHandler {
+class PeerTransport final : public FrameConnectionHandler {
  public:
   // All pointers outlive this object. `seed` jitters the pauses.
   PeerTransport(boost::asio::io_context* io, const PeerLimits& limits, uint64_t seed,
