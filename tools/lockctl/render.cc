@@ -36,13 +36,14 @@ std::string ShownBytes(uint64_t bytes) {
   return absl::StrCat((bytes + kMib / 2) / kMib, " MiB");
 }
 
-// Rows of cells, each column as wide as its widest cell; the first row is the head.
+// Rows of cells, each column as wide as its widest cell; the first row is the head. The last cell
+// of a row may run on, past the columns that a short row has none of.
 class Table {
  public:
   explicit Table(std::vector<std::string> head) { Add(std::move(head)); }
   void Add(std::vector<std::string> row) {
     widths_.resize(std::max(widths_.size(), row.size()));
-    for (size_t i = 0; i < row.size(); ++i) widths_[i] = std::max(widths_[i], row[i].size());
+    for (size_t i = 0; i + 1 < row.size(); ++i) widths_[i] = std::max(widths_[i], row[i].size());
     rows_.push_back(std::move(row));
   }
   [[nodiscard]] std::string ToString() const {

@@ -118,5 +118,13 @@ TEST(LockctlRender, TableColumnsAreAsWideAsTheirWidestCell) {
             text.find("9007199254740993", second) - second);
 }
 
+TEST(LockctlRender, ANodeThatDoesNotAnswerDoesNotWidenTheColumns) {
+  const std::string text =
+      ToText(std::vector{cli::NodeReport{"a:1", NodeId(1), NodeStatus{}},
+                         cli::NodeReport{"b:1", NodeId(2), absl::UnavailableError("refused")}});
+  EXPECT_THAT(text, HasSubstr("2     b:1      no answer: refused\n"));
+  EXPECT_THAT(text, HasSubstr("ROLE  LEADER"));
+}
+
 }  // namespace
 }  // namespace lockd::lockctl
