@@ -19,14 +19,14 @@ class ClientDeath : public ::testing::Test {
   }
 
   // A client process that holds "resource".
-  std::unique_ptr<Process> StartHolder(int64_t ttl_ms, int64_t grace_ms) {
-    auto holder = std::make_unique<Process>(
-        std::vector<std::string>{Program("e2e_holder"), cluster_.endpoints(), "resource",
-                                 absl::StrCat(ttl_ms), absl::StrCat(grace_ms)});
-    const auto line = holder->ReadLine();
+  Process StartHolder(int64_t ttl_ms, int64_t grace_ms) {
+    Process holder = Process::Start(
+        "e2e_holder",
+        {cluster_.endpoints(), "resource", absl::StrCat(ttl_ms), absl::StrCat(grace_ms)},
+        {.has_input = true});
+    const std::string line = holder.AwaitOutput("granted ");
     unsigned long token = 0;
-    EXPECT_TRUE(line && std::sscanf(line->c_str(), "granted %lu", &token) == 1)
-        << line.value_or("nothing");
+    EXPECT_EQ(std::sscanf(line.c_str(), "granted %lu", &token), 1) << line;
     token_ = FencingToken(token);
     return holder;
   }
@@ -44,12 +44,12 @@ class ClientDeath : public ::testing::Test {
 };
 
 TEST_F(ClientDeath, WithADisconnectGraceTheLockIsFreeWithinIt) {
-  const auto holder = StartHolder(60'000, 3'000);
+  Process holder = StartHolder(60'000, 3'000);
   BlockingClient client(cluster_.client_options());
   const auto session = client.OpenSession();
   ASSERT_TRUE(session.ok());
   const auto killed = Clock::now();
-  holder->Signal(SIGKILL);
+  holder.Signal(SIGKILL);
   AcquireResult result;
   const milliseconds waited = GrantedAfter(&result, *session, killed);
   EXPECT_GT(result.lock.token(), token_);
@@ -58,12 +58,12 @@ TEST_F(ClientDeath, WithADisconnectGraceTheLockIsFreeWithinIt) {
 }
 
 TEST_F(ClientDeath, WithoutAGraceTheLockIsFreeAfterItsTtlAndNotBefore) {
-  const auto holder = StartHolder(2'000, 0);
+  Process holder = StartHolder(2'000, 0);
   BlockingClient client(cluster_.client_options());
   const auto session = client.OpenSession();
   ASSERT_TRUE(session.ok());
   const auto killed = Clock::now();
-  holder->Signal(SIGKILL);
+  holder.Signal(SIGKILL);
   AcquireResult result;
   const milliseconds waited = GrantedAfter(&result, *session, killed);
   EXPECT_GT(result.lock.token(), token_);
@@ -73,13 +73,13 @@ TEST_F(ClientDeath, WithoutAGraceTheLockIsFreeAfterItsTtlAndNotBefore) {
 }
 
 TEST_F(ClientDeath, AStoppedClientFindsOutAtItsFirstLookAndItsWriteIsRefused) {
-  const auto holder = StartHolder(1'000, 0);
+  Process holder = StartHolder(1'000, 0);
   FenceGate resource;
   ASSERT_TRUE(resource.Admit(token_));
-  holder->WriteLine("look");
-  EXPECT_EQ(holder->ReadLine(), absl::StrCat("held ", token_));
+  holder.WriteLine("look");
+  EXPECT_EQ(holder.AwaitOutput("held"), absl::StrCat("held ", token_));
 
-  holder->Signal(SIGSTOP);
+  holder.Signal(SIGSTOP);
   BlockingClient client(cluster_.client_options());
   const auto session = client.OpenSession();
   ASSERT_TRUE(session.ok());
@@ -87,9 +87,11 @@ TEST_F(ClientDeath, AStoppedClientFindsOutAtItsFirstLookAndItsWriteIsRefused) {
   ASSERT_TRUE(next.granted()) << next.ToStatus();
   EXPECT_TRUE(resource.Admit(next.lock.token()));
 
-  holder->WriteLine("look");  // waits in the pipe: the first thing that it does when it goes on
-  holder->Signal(SIGCONT);
-  EXPECT_EQ(holder->ReadLine(), absl::StrCat("lost ", token_));
+  holder.WriteLine("look");  // waits in the pipe: the first thing that it does when it goes on
+  holder.Signal(SIGCONT);
+  EXPECT_EQ(holder.AwaitOutput("lost"), absl::StrCat("lost ", token_));
+  EXPECT_EQ(holder.output().find("held", holder.output().find("held") + 1), std::string::npos)
+      << "it looked, and believed in the lock: " << holder.output();
   EXPECT_FALSE(resource.Admit(token_)) << "a write of the old holder went through";
 }
 

@@ -56,10 +56,6 @@ uint16_t PickPort() {
   LOCKD_UNREACHABLE("no free port");
 }
 
-std::string Program(const std::string& name) {
-  return std::string(LOCKD_BIN_DIR) + "/" + name;
-}
-
 bool Eventually(const std::function<bool()>& done) {
   const auto deadline = Clock::now() + kPatience;
   while (!done()) {
@@ -82,17 +78,18 @@ void Cluster::StartAll() {
 }
 
 void Cluster::Start(size_t node) {
-  processes_.at(node) = std::make_unique<Process>(Argv(node), log_path(node));
+  processes_.at(node) = std::make_unique<Process>(
+      Process::Start("lockd", Flags(node), {.error_path = log_path(node)}));
 }
 
 void Cluster::Kill(size_t node) {
   process(node).Signal(SIGKILL);
-  process(node).Wait();
+  process(node).Await();
 }
 
 int Cluster::Stop(size_t node) {
   process(node).Signal(SIGTERM);
-  return process(node).Wait().value_or(-1);
+  return process(node).Await();
 }
 
 std::string Cluster::endpoint(size_t node) const {
@@ -117,25 +114,19 @@ std::string Cluster::ReadLog(size_t node) const {
   return text.str();
 }
 
-std::vector<std::string> Cluster::Argv(size_t node) const {
+std::vector<std::string> Cluster::Flags(size_t node) const {
   std::vector<std::string> peers;
   for (size_t i = 0; i < size(); ++i)
     peers.push_back(absl::StrCat(i + 1, "=127.0.0.1:", peer_ports_[i]));
-  std::vector<std::string> argv = {Program("lockd"),
-                                   "--node-id",
-                                   absl::StrCat(node + 1),
-                                   "--data-dir",
-                                   data_dir(node).string(),
-                                   "--client-listen",
-                                   endpoint(node),
-                                   "--peer-listen",
-                                   absl::StrCat("127.0.0.1:", peer_ports_[node]),
-                                   "--peers",
-                                   absl::StrJoin(peers, ","),
-                                   "--segment-bytes",
-                                   "1MiB"};
-  argv.insert(argv.end(), flags_.begin(), flags_.end());
-  return argv;
+  std::vector<std::string> flags = {
+      "--node-id",       absl::StrCat(node + 1),
+      "--data-dir",      data_dir(node).string(),
+      "--client-listen", endpoint(node),
+      "--peer-listen",   absl::StrCat("127.0.0.1:", peer_ports_[node]),
+      "--peers",         absl::StrJoin(peers, ","),
+      "--segment-bytes", "1MiB"};
+  flags.insert(flags.end(), flags_.begin(), flags_.end());
+  return flags;
 }
 
 ClientOptions Cluster::client_options() const {

@@ -4,6 +4,7 @@
 #ifndef LOCKD_TESTS_E2E_CLUSTER_H_
 #define LOCKD_TESTS_E2E_CLUSTER_H_
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -13,9 +14,16 @@
 #include <vector>
 
 #include "client/blocking_client.h"
-#include "tests/e2e/process.h"
+#include "tests/support/process.h"
 
 namespace lockd::e2e {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+using testing::Process;
+
+// How long anything may take on a machine that is busy with other tests, before it counts as never.
+inline constexpr milliseconds kPatience{30'000};
 
 // A directory that goes with its owner.
 class TempDirectory {
@@ -33,8 +41,6 @@ class TempDirectory {
 // A port of loopback that nobody listens on now, below those that the kernel gives to outgoing
 // connections.
 [[nodiscard]] uint16_t PickPort();
-// The program of this build.
-[[nodiscard]] std::string Program(const std::string& name);
 // Asks again and again until `done`, for kPatience at most. False: never.
 [[nodiscard]] bool Eventually(const std::function<bool()>& done);
 
@@ -56,7 +62,8 @@ class Cluster {
   [[nodiscard]] uint16_t client_port(size_t node) const { return client_ports_[node]; }
   [[nodiscard]] uint16_t peer_port(size_t node) const { return peer_ports_[node]; }
   [[nodiscard]] std::filesystem::path data_dir(size_t node) const;
-  [[nodiscard]] std::vector<std::string> Argv(size_t node) const;
+  // What lockd is started with.
+  [[nodiscard]] std::vector<std::string> Flags(size_t node) const;
   [[nodiscard]] std::string log_path(size_t node) const;
   [[nodiscard]] std::string ReadLog(size_t node) const;
 
@@ -71,7 +78,7 @@ class Cluster {
   std::vector<std::string> flags_;
   std::vector<uint16_t> client_ports_;
   std::vector<uint16_t> peer_ports_;
-  std::vector<std::unique_ptr<Process>> processes_;
+  std::vector<std::unique_ptr<Process>> processes_;  // null: never started
 };
 
 }  // namespace lockd::e2e

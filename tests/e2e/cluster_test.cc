@@ -79,7 +79,7 @@ TEST(ThreeNodes, HeldLocksSurviveThatAllNodesAreKilledAtOnce) {
     ASSERT_TRUE(held.back().granted());
   }
   for (size_t node = 0; node < 3; ++node) cluster.process(node).Signal(SIGKILL);
-  for (size_t node = 0; node < 3; ++node) cluster.process(node).Wait();
+  for (size_t node = 0; node < 3; ++node) cluster.process(node).Await();
   cluster.StartAll();
   cluster.WaitForLeader();
   for (int i = 0; i < 20; ++i) {
@@ -187,7 +187,7 @@ TEST(ThreeNodes, AWipedNodeIsRefusedAndSaysWhatToDo) {
   EXPECT_EQ(cluster.Stop(2), 0);
   std::filesystem::remove_all(cluster.data_dir(2));
   cluster.Start(2);
-  EXPECT_EQ(cluster.process(2).Wait(), 17);
+  EXPECT_EQ(cluster.process(2).Await(), 17);
   EXPECT_THAT(cluster.ReadLog(2), HasSubstr("knows node 3 with another data directory"));
   // The others go on.
   cluster.WaitForLeader();

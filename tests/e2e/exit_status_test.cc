@@ -21,18 +21,20 @@ class ExitStatus : public ::testing::Test {
   }
   // Runs lockd as the cluster's node, with these flags behind, to its end.
   int RunToEnd(const std::vector<std::string>& flags) {
-    std::vector<std::string> argv = cluster_.Argv(0);
-    argv.insert(argv.end(), flags.begin(), flags.end());
-    Process process(argv, log_path_);
-    return process.Wait().value_or(-1);
+    std::vector<std::string> all = cluster_.Flags(0);
+    all.insert(all.end(), flags.begin(), flags.end());
+    return RunLockd(all);
   }
-  std::string Log() const {
-    std::ifstream file(log_path_);
-    return std::string(std::istreambuf_iterator<char>(file), {});
+  int RunLockd(const std::vector<std::string>& flags) {
+    const testing::ProcessResult result = testing::RunProcess("lockd", flags);
+    log_ = result.error;
+    return result.exit_status;
   }
+  // What the last one said.
+  const std::string& Log() const { return log_; }
 
   TempDirectory directory_;
-  std::string log_path_ = (directory_.path() / "log").string();
+  std::string log_;
   Cluster cluster_{1};
 };
 
@@ -50,12 +52,10 @@ TEST_F(ExitStatus, ElevenForTheDirectoryOfAnotherNodeOrCluster) {
   StartNode();
   EXPECT_EQ(cluster_.Stop(0), 0);
   const std::string peers = absl::StrCat("7=127.0.0.1:", cluster_.peer_port(0));
-  Process other_node(
-      {Program("lockd"), "--node-id", "7", "--data-dir", cluster_.data_dir(0).string(),
-       "--client-listen", cluster_.endpoint(0), "--peer-listen",
-       absl::StrCat("127.0.0.1:", cluster_.peer_port(0)), "--peers", peers},
-      log_path_);
-  EXPECT_EQ(other_node.Wait(), 11);
+  EXPECT_EQ(RunLockd({"--node-id", "7", "--data-dir", cluster_.data_dir(0).string(),
+                      "--client-listen", cluster_.endpoint(0), "--peer-listen",
+                      absl::StrCat("127.0.0.1:", cluster_.peer_port(0)), "--peers", peers}),
+            11);
   EXPECT_EQ(RunToEnd({"--cluster-name", "another"}), 11);
 }
 
@@ -66,10 +66,9 @@ TEST_F(ExitStatus, TwelveForADirectoryThatIsNone) {
 
 TEST_F(ExitStatus, ThirteenForAPortInUse) {
   StartNode();
-  std::vector<std::string> argv = cluster_.Argv(0);
-  argv[4] = (directory_.path() / "another-directory").string();
-  Process second(argv, log_path_);
-  EXPECT_EQ(second.Wait(), 13);
+  std::vector<std::string> flags = cluster_.Flags(0);
+  flags[3] = (directory_.path() / "another-directory").string();
+  EXPECT_EQ(RunLockd(flags), 13);
   EXPECT_THAT(Log(), HasSubstr("port in use"));
 }
 

@@ -11,7 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "protocol/frame_decoder.h"
 #include "protocol/lock.pb.h"
-#include "tests/e2e/process.h"
+#include "tests/e2e/cluster.h"
 
 namespace lockd::e2e {
 

@@ -3,7 +3,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
-#include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -52,7 +52,7 @@ int PollMs(Clock::time_point until) {
 }  // namespace
 
 Process Process::Start(const std::string& program, const Words& arguments,
-                       const Words& environment) {
+                       const ProcessOptions& options) {
   Process process;
   const std::string path =
       program.starts_with("/") ? program : std::string(LOCKD_BIN_DIR "/") + program;
@@ -60,27 +60,44 @@ Process Process::Start(const std::string& program, const Words& arguments,
   words.insert(words.end(), arguments.begin(), arguments.end());
   for (const std::string& word : words) process.command_ += word + " ";
 
+  std::array<int, 2> input{};
   std::array<int, 2> output{};
   std::array<int, 2> error{};
-  if (pipe2(output.data(), O_CLOEXEC) != 0 || pipe2(error.data(), O_CLOEXEC) != 0) {
+  if (pipe2(input.data(), O_CLOEXEC) != 0 || pipe2(output.data(), O_CLOEXEC) != 0 ||
+      pipe2(error.data(), O_CLOEXEC) != 0) {
     ADD_FAILURE() << "no pipes";
+    process.has_ended_ = true;
     return process;
   }
-  const Words all = EnvironmentWith(environment);
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_adddup2(&actions, output[1], STDOUT_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, error[1], STDERR_FILENO);
-  const int failure = posix_spawn(&process.pid_, path.c_str(), &actions, nullptr,
-                                  Pointers(words).data(), Pointers(all).data());
-  posix_spawn_file_actions_destroy(&actions);
+  // Everything that allocates is done before the fork: other threads may hold any lock.
+  const Words all = EnvironmentWith(options.environment);
+  const std::vector<char*> argv = Pointers(words);
+  const std::vector<char*> envp = Pointers(all);
+  process.pid_ = fork();
+  if (process.pid_ == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    std::signal(SIGPIPE, SIG_DFL);
+    if (!options.error_path.empty()) {
+      dup2(open(options.error_path.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644), error[1]);
+    }
+    dup2(input[0], STDIN_FILENO);
+    dup2(output[1], STDOUT_FILENO);
+    dup2(error[1], STDERR_FILENO);
+    execve(path.c_str(), argv.data(), envp.data());
+    _exit(127);
+  }
+  close(input[0]);
   close(output[1]);
   close(error[1]);
+  if (options.has_input) {
+    process.input_fd_ = input[1];
+  } else {
+    close(input[1]);
+  }
   process.output_.fd = output[0];
   process.error_.fd = error[0];
-  if (failure != 0) {
-    ADD_FAILURE() << process.command_ << ": cannot be started, errno " << failure;
+  if (process.pid_ < 0) {
+    ADD_FAILURE() << process.command_ << ": cannot be started";
     process.pid_ = 0;
     process.has_ended_ = true;
     return process;
@@ -96,6 +113,7 @@ Process::Process(Process&& other) noexcept
       pid_fd_(std::exchange(other.pid_fd_, -1)),
       has_ended_(std::exchange(other.has_ended_, true)),
       exit_status_(other.exit_status_),
+      input_fd_(std::exchange(other.input_fd_, -1)),
       output_(std::exchange(other.output_, {})),
       error_(std::exchange(other.error_, {})) {}
 
@@ -104,13 +122,24 @@ Process::~Process() {
     kill(pid_, SIGKILL);
     waitpid(pid_, nullptr, 0);
   }
-  for (const int fd : {pid_fd_, output_.fd, error_.fd}) {
+  for (const int fd : {pid_fd_, input_fd_, output_.fd, error_.fd}) {
     if (fd >= 0) close(fd);
   }
 }
 
 void Process::Signal(int signal) const {
   if (!has_ended_) kill(pid_, signal);
+}
+
+void Process::WriteLine(const std::string& line) const {
+  const std::string bytes = line + "\n";
+  EXPECT_EQ(write(input_fd_, bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()))
+      << command_ << " does not read";
+}
+
+bool Process::is_running() {
+  if (!has_ended_) Poll(Clock::now());
+  return !has_ended_;
 }
 
 int Process::Await(milliseconds patience) {
@@ -191,8 +220,8 @@ std::string Process::Describe() const {
 }
 
 ProcessResult RunProcess(const std::string& program, const Words& arguments,
-                         const Words& environment) {
-  Process process = Process::Start(program, arguments, environment);
+                         const ProcessOptions& options) {
+  Process process = Process::Start(program, arguments, options);
   const int exit_status = process.Await();
   return {exit_status, process.output(), process.error()};
 }

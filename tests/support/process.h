@@ -7,6 +7,9 @@
 //
 // Programs are those of this build. Every wait is bounded; one that runs out fails the test and
 // says what the program had printed. A program that still runs at the end of the test is killed.
+// A program does not outlive the thread that started it, however that ends.
+//
+// Threading: one thread.
 #ifndef LOCKD_TESTS_SUPPORT_PROCESS_H_
 #define LOCKD_TESTS_SUPPORT_PROCESS_H_
 
@@ -21,18 +24,26 @@ namespace lockd::testing {
 
 using Words = std::vector<std::string>;
 
+struct ProcessOptions {
+  Words environment{};       // NAME=VALUE, before those of this process
+  std::string error_path{};  // standard error is appended to this file, and error() stays empty
+  bool has_input = false;    // WriteLine goes to its standard input, which is empty otherwise
+};
+
 class Process {
  public:
   static constexpr std::chrono::seconds kPatience{60};
 
-  // `program`: a name in the build's bin folder, or an absolute path. `environment`: NAME=VALUE.
+  // `program`: a name in the build's bin folder, or an absolute path.
   static Process Start(const std::string& program, const Words& arguments,
-                       const Words& environment = {});
+                       const ProcessOptions& options = {});
   Process(Process&& other) noexcept;
   Process& operator=(Process&&) = delete;
   ~Process();
 
   void Signal(int signal) const;
+  void WriteLine(const std::string& line) const;
+  [[nodiscard]] bool is_running();
   // Exit status, 128+N when signal N ended it; -1 when it does not end.
   int Await(std::chrono::milliseconds patience = kPatience);
   // The first line on stdout or stderr that contains `text`, without its end; empty when it ends or
@@ -66,6 +77,7 @@ class Process {
   int pid_fd_ = -1;
   bool has_ended_ = false;
   int exit_status_ = -1;
+  int input_fd_ = -1;
   Stream output_;
   Stream error_;
 };
@@ -77,7 +89,7 @@ struct ProcessResult {
 };
 // Runs it to its end.
 ProcessResult RunProcess(const std::string& program, const Words& arguments,
-                         const Words& environment = {});
+                         const ProcessOptions& options = {});
 
 // Whether a process of that number ends, or has ended, within the time.
 bool AwaitEndOf(pid_t pid, std::chrono::milliseconds patience = Process::kPatience);

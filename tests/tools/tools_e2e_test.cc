@@ -84,10 +84,10 @@ class Tools : public ::testing::Test {
   static void TearDownTestSuite() { node_.reset(); }
 
   static ProcessResult Lockctl(const Words& words) {
-    return RunProcess("lockctl", words, node_->environment());
+    return RunProcess("lockctl", words, {.environment = node_->environment()});
   }
   static Process StartLockctl(const Words& words) {
-    return Process::Start("lockctl", words, node_->environment());
+    return Process::Start("lockctl", words, {.environment = node_->environment()});
   }
   static Json LockctlJson(Words words) {
     words.push_back("--json");
@@ -187,7 +187,8 @@ TEST_F(Tools, LockbenchExitStatuses) {
   };
   for (const Row& row : rows) {
     SCOPED_TRACE(::testing::PrintToString(row.words));
-    const ProcessResult result = RunProcess("lockbench", row.words, node_->environment());
+    const ProcessResult result =
+        RunProcess("lockbench", row.words, {.environment = node_->environment()});
     EXPECT_EQ(result.exit_status, row.exit_status) << result.error;
   }
 }
@@ -268,7 +269,7 @@ TEST_F(Tools, ACommandIsStoppedWhenItsLockIsInDanger) {
       Process::Start("lockctl",
                      Shell({"lock", "lost", "--ttl", "8s", "--grace", "0s", "--timeout", "1s"},
                            "trap 'echo term' TERM; echo up; while :; do sleep 3600 & wait; done"),
-                     node.environment());
+                     {.environment = node.environment()});
   holder.AwaitOutput("up");
   node.process().Signal(SIGSTOP);
   EXPECT_EQ(holder.AwaitOutput("term"), "term");
@@ -365,7 +366,7 @@ TEST_F(Tools, LockbenchReportsBothWorkloads) {
         RunProcess("lockbench",
                    {"--workload", workload, "--connections", "2", "--in-flight", "4", "--seconds",
                     "1", "--warmup", "100ms", "--json"},
-                   node_->environment());
+                   {.environment = node_->environment()});
     ASSERT_EQ(result.exit_status, 0) << result.error;
     const Json report = Json::parse(result.output, nullptr, false);
     ASSERT_TRUE(report.is_object()) << result.output;
@@ -392,7 +393,7 @@ TEST_F(Tools, LockbenchReportsBothWorkloads) {
 
 TEST_F(Tools, LockbenchPrintsWhatItHasWhenInterrupted) {
   Process bench = Process::Start("lockbench", {"--seconds", "3600", "--warmup", "0s", "--json"},
-                                 node_->environment());
+                                 {.environment = node_->environment()});
   bench.AwaitError("cycles/s");
   bench.Signal(SIGINT);
   EXPECT_EQ(bench.Await(), 0);
