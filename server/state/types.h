@@ -48,7 +48,9 @@ struct Settings {
   // Waiting acquires and outcomes not acknowledged singly, together.
   uint64_t waiters_max = 4'000'000;
   uint64_t locks_per_session_max = 1'000'000;
-  uint64_t waiters_per_session_max = 100'000;
+  // All outcomes that a session has not acknowledged follow its attach at once, some 70 bytes each:
+  // these must fit into what may wait for one connection (4 MiB by default).
+  uint64_t waiters_per_session_max = 32'768;
   uint64_t cleanup_holds_max = 1'024;  // K of "at most K holds per entry" cleaned up; README.md
   friend bool operator==(const Settings&, const Settings&) = default;
 };
