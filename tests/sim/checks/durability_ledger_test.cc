@@ -1,0 +1,181 @@
+#include "tests/sim/checks/durability_ledger.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/sim/checks/broken.h"
+
+namespace lockd::sim {
+namespace {
+
+using raft::Entry;
+using raft::Index;
+using raft::Term;
+
+constexpr NodeId kA{1};
+constexpr NodeId kB{2};
+constexpr NodeId kC{3};
+
+// Entries from index `first` on with these terms.
+std::vector<Entry> Entries(uint64_t first, const std::vector<uint64_t>& terms) {
+  std::vector<Entry> entries;
+  for (const uint64_t term : terms) {
+    entries.push_back({Term(term), Index(first++), raft::EntryKind::kCommand, ClusterTime(0), ""});
+  }
+  return entries;
+}
+
+raft::HardState Hard(uint64_t term, NodeId vote = NodeId(0)) {
+  return {Term(term), vote, Index(0)};
+}
+
+raft::RecoveredLog Log(uint64_t term, uint64_t tail_first, const std::vector<uint64_t>& terms) {
+  raft::RecoveredLog log;
+  log.hard_state = Hard(term);
+  log.tail = Entries(tail_first, terms);
+  log.last_index = Index(tail_first + terms.size() - 1);
+  return log;
+}
+
+raft::Message Ack(NodeId from, uint64_t term, uint64_t match) {
+  raft::AppendReply reply;
+  reply.accepted = true;
+  reply.match_index = Index(match);
+  return {from, kB, Term(term), reply};
+}
+
+class DurabilityLedgerTest : public testing::Test {
+ protected:
+  void Write(NodeId node, const std::optional<raft::HardState>& hard_state,
+             const std::vector<Entry>& entries) {
+    EXPECT_THAT(ledger_.WriteBegins(node, hard_state, entries), Holds());
+    ledger_.WriteCompleted(node);
+  }
+
+  DurabilityLedger ledger_{{kA, kB, kC}};
+};
+
+// ---- Commits
+
+TEST_F(DurabilityLedgerTest, AnEntryOnTheDisksOfAMajorityMayBeCommitted) {
+  Write(kA, Hard(1), Entries(1, {1, 1}));
+  EXPECT_THAT(ledger_.Committed(Index(2), Term(1)), Trips("AckedOnMajorityDisks"));
+  Write(kB, Hard(1), Entries(1, {1}));
+  EXPECT_THAT(ledger_.Committed(Index(1), Term(1)), Holds());
+  EXPECT_THAT(ledger_.Committed(Index(2), Term(1)), Trips("AckedOnMajorityDisks"));
+}
+
+TEST_F(DurabilityLedgerTest, AWriteUnderWayCountsForNothing) {
+  Write(kA, Hard(1), Entries(1, {1}));
+  EXPECT_THAT(ledger_.WriteBegins(kB, Hard(1), Entries(1, {1})), Holds());
+  EXPECT_THAT(ledger_.Committed(Index(1), Term(1)), Trips("AckedOnMajorityDisks"));
+}
+
+TEST_F(DurabilityLedgerTest, AnotherEntryAtTheIndexCountsForNothing) {
+  Write(kA, Hard(2), Entries(1, {2}));
+  Write(kB, Hard(1), Entries(1, {1}));
+  EXPECT_THAT(ledger_.Committed(Index(1), Term(2)), Trips("AckedOnMajorityDisks"));
+}
+
+TEST_F(DurabilityLedgerTest, AConflictingSuffixIsCutByTheWriteThatReplacesIt) {
+  Write(kA, Hard(1), Entries(1, {1, 1, 1}));
+  Write(kA, Hard(2), Entries(2, {2}));
+  EXPECT_EQ(ledger_.durable_index(kA), Index(2));
+}
+
+// ---- Promises
+
+TEST_F(DurabilityLedgerTest, AVoteLeavesOnceItIsDurable) {
+  const raft::Message vote{kA, kB, Term(2), raft::VoteReply{false, Term(2), true}};
+  Write(kA, Hard(2), {});
+  EXPECT_THAT(ledger_.WriteBegins(kA, Hard(2, kB), {}), Holds());
+  EXPECT_THAT(ledger_.Sent(vote), Trips("VoteReplyAfterSync"));
+  ledger_.WriteCompleted(kA);
+  EXPECT_THAT(ledger_.Sent(vote), Holds());
+}
+
+TEST_F(DurabilityLedgerTest, ACandidateAsksOnceItsOwnVoteIsDurable) {
+  const raft::Message campaign{kA, kB, Term(2),
+                               raft::VoteRequest{false, Term(2), Index(0), Term(0)}};
+  EXPECT_THAT(ledger_.Sent(campaign), Trips("CampaignAfterSync"));
+  Write(kA, Hard(2, kA), {});
+  EXPECT_THAT(ledger_.Sent(campaign), Holds());
+}
+
+TEST_F(DurabilityLedgerTest, AnAcknowledgementLeavesOnceItsEntriesAreDurable) {
+  EXPECT_THAT(ledger_.WriteBegins(kA, Hard(1), Entries(1, {1, 1})), Holds());
+  EXPECT_THAT(ledger_.Sent(Ack(kA, 1, 2)), Trips("AppendAckAfterSync"));
+  ledger_.WriteCompleted(kA);
+  EXPECT_THAT(ledger_.Sent(Ack(kA, 1, 2)), Holds());
+  EXPECT_THAT(ledger_.Sent(Ack(kA, 1, 3)), Trips("AppendAckAfterSync"));
+}
+
+TEST_F(DurabilityLedgerTest, AnAcknowledgementPromisesItsTermToo) {
+  Write(kA, Hard(1), Entries(1, {1}));
+  EXPECT_THAT(ledger_.Sent(Ack(kA, 2, 1)), Trips("AppendAckAfterSync"));
+}
+
+TEST_F(DurabilityLedgerTest, PreVotesRefusalsAndHeartbeatsPromiseNothing) {
+  EXPECT_THAT(ledger_.Sent({kA, kB, Term(1), raft::VoteReply{true, Term(2), true}}), Holds());
+  EXPECT_THAT(ledger_.Sent({kA, kB, Term(2), raft::VoteReply{false, Term(2), false}}), Holds());
+  EXPECT_THAT(ledger_.Sent({kA, kB, Term(1), raft::VoteRequest{true, Term(2), Index(0), Term(0)}}),
+              Holds());
+  EXPECT_THAT(ledger_.Sent({kA, kB, Term(2), raft::AppendReply{}}), Holds());
+  EXPECT_THAT(ledger_.Sent({kA, kB, Term(2), raft::HeartbeatReply{1}}), Holds());
+}
+
+// ---- Writes and recovery
+
+TEST_F(DurabilityLedgerTest, AWriteThatLeavesAGapTrips) {
+  Write(kA, Hard(1), Entries(1, {1}));
+  EXPECT_THAT(ledger_.WriteBegins(kA, Hard(1), Entries(3, {1})), Trips("WritesContiguous"));
+}
+
+TEST_F(DurabilityLedgerTest, WritesUnderWayFollowEachOther) {
+  EXPECT_THAT(ledger_.WriteBegins(kA, Hard(1), Entries(1, {1})), Holds());
+  EXPECT_THAT(ledger_.WriteBegins(kA, Hard(1), {}), Holds());
+  EXPECT_THAT(ledger_.WriteBegins(kA, std::nullopt, Entries(2, {1})), Holds());
+}
+
+TEST_F(DurabilityLedgerTest, ADurableEntryThatIsGoneAfterACrashTrips) {
+  Write(kA, Hard(1), Entries(1, {1, 1}));
+  EXPECT_THAT(ledger_.Recovered(kA, Log(1, 1, {1})), Trips("DurableSurvives"));
+}
+
+TEST_F(DurabilityLedgerTest, AnotherEntryInPlaceOfADurableOneTrips) {
+  Write(kA, Hard(2), Entries(1, {1, 1}));
+  EXPECT_THAT(ledger_.Recovered(kA, Log(2, 1, {1, 2})), Trips("DurableSurvives"));
+}
+
+TEST_F(DurabilityLedgerTest, AWriteUnderWayMayBeLostOrWholeOrInPart) {
+  for (const std::vector<uint64_t>& kept :
+       std::vector<std::vector<uint64_t>>{{1, 1, 1}, {1}, {1, 2}, {1, 2, 2}}) {
+    DurabilityLedger ledger({kA});
+    EXPECT_THAT(ledger.WriteBegins(kA, Hard(1), Entries(1, {1, 1, 1})), Holds());
+    ledger.WriteCompleted(kA);
+    EXPECT_THAT(ledger.WriteBegins(kA, Hard(2), Entries(2, {2, 2})), Holds());
+    EXPECT_THAT(ledger.Recovered(kA, Log(2, 1, kept)), Holds());
+    EXPECT_EQ(ledger.durable_index(kA), Index(kept.size()));
+  }
+}
+
+TEST_F(DurabilityLedgerTest, BelowAShortTailStandsWhatLedToIt) {
+  Write(kA, Hard(1), Entries(1, {1, 1, 1}));
+  Write(kB, Hard(2), Entries(1, {1, 2, 2}));
+  EXPECT_THAT(ledger_.WriteBegins(kA, Hard(2), Entries(2, {2, 2})), Holds());
+  EXPECT_THAT(ledger_.Recovered(kA, Log(2, 3, {2})), Holds());
+  EXPECT_THAT(ledger_.Committed(Index(2), Term(2)), Holds());
+}
+
+TEST_F(DurabilityLedgerTest, AnEntryThatWasNeverWrittenTrips) {
+  Write(kA, Hard(1), Entries(1, {1}));
+  EXPECT_THAT(ledger_.Recovered(kA, Log(1, 1, {1, 1})), Trips("RecoveredWasWritten"));
+}
+
+TEST_F(DurabilityLedgerTest, WhatACrashTookAwayCountsNoMore) {
+  EXPECT_THAT(ledger_.WriteBegins(kA, Hard(1, kB), Entries(1, {1})), Holds());
+  EXPECT_THAT(ledger_.Recovered(kA, raft::RecoveredLog{}), Holds());
+  EXPECT_THAT(ledger_.Sent(Ack(kA, 1, 1)), Trips("AppendAckAfterSync"));
+}
+
+}  // namespace
+}  // namespace lockd::sim

@@ -1,0 +1,76 @@
+#include "tests/sim/checks/log_chain.h"
+
+#include "absl/strings/str_cat.h"
+#include "protocol/base/crc32c.h"
+
+namespace lockd::sim {
+namespace {
+
+// splitmix64's finisher: no bit of the input is lost.
+uint64_t Mix(uint64_t bits) {
+  bits = (bits ^ bits >> 30) * 0xbf58476d1ce4e5b9;
+  bits = (bits ^ bits >> 27) * 0x94d049bb133111eb;
+  return bits ^ bits >> 31;
+}
+
+uint64_t HashOnto(uint64_t before, const raft::Entry& entry) {
+  uint64_t hash = before;
+  for (const uint64_t word :
+       {entry.index.value(), entry.term.value(), static_cast<uint64_t>(entry.kind),
+        static_cast<uint64_t>(entry.time.value()), uint64_t{entry.payload.size()},
+        uint64_t{Crc32c(entry.payload)}}) {
+    hash = Mix(hash + 0x9e3779b97f4a7c15 + word);
+  }
+  return hash;
+}
+
+}  // namespace
+
+std::string LogChain::Holds(NodeId node, const raft::Entry& entry) {
+  std::vector<Link>& log = logs_[node];
+  const uint64_t index = entry.index.value();
+  if (index == 0 || index > log.size() + 1) {
+    return absl::StrCat("LogContiguous: node ", node, " holds ", index, " behind ", log.size());
+  }
+  const Link before = index == 1 ? Link{} : log[index - 2];
+  if (entry.term < before.term) {
+    return absl::StrCat("TermsNeverDecrease: node ", node, " holds term ", entry.term, " at ",
+                        index, " after ", before.term);
+  }
+  if (entry.time < before.time) {
+    return absl::StrCat("TimeNeverDecreases: node ", node, " holds time ", entry.time, " at ",
+                        index, " after ", before.time);
+  }
+  const uint64_t hash = HashOnto(before.hash, entry);
+  if (index <= log.size() && log[index - 1].term == entry.term) {
+    if (log[index - 1].hash == hash) return "";
+    return absl::StrCat("EntryUnchanged: node ", node, " holds another entry at ", index,
+                        " of term ", entry.term, " than before");
+  }
+  log.resize(index - 1);
+  log.push_back({entry.term, entry.time, hash});
+  const uint64_t known = hashes_.try_emplace({entry.index, entry.term}, hash).first->second;
+  if (known == hash) return "";
+  return absl::StrCat("LogMatching: node ", node, " holds an entry at ", index, " of term ",
+                      entry.term, " that, or whose predecessors, differ elsewhere");
+}
+
+void LogChain::Ends(NodeId node, raft::Index last) {
+  std::vector<Link>& log = logs_[node];
+  if (last.value() < log.size()) log.resize(last.value());
+}
+
+raft::Index LogChain::last_index(NodeId node) const {
+  const auto found = logs_.find(node);
+  return found == logs_.end() ? raft::Index{0} : raft::Index(found->second.size());
+}
+
+raft::Term LogChain::TermAt(NodeId node, raft::Index index) const {
+  const auto found = logs_.find(node);
+  if (found == logs_.end() || index.is_zero() || index.value() > found->second.size()) {
+    return raft::Term{0};
+  }
+  return found->second[index.value() - 1].term;
+}
+
+}  // namespace lockd::sim
