@@ -6,6 +6,7 @@
 
 #include "client/request_encoder.h"
 #include "protocol/base/check.h"
+#include "protocol/base/reach.h"
 #include "protocol/lock.pb.h"
 
 namespace lockd::client {
@@ -57,6 +58,7 @@ void SessionFsm::Advance(LocalTime now) {
     if (life_ == Life::kClosing) {
       FinishClose(false);
     } else {
+      LOCKD_REACH(kClientLossByOwnDeadline);
       Lose(Life::kLost, "no answer from the cluster before the deadline");
     }
   } else if (now >= close_deadline_) {
@@ -205,6 +207,7 @@ void SessionFsm::CheckLink(LocalTime now) {
       return;
     case LinkState::kAttached:
       if (now >= SilentAt()) {
+        LOCKD_REACH(kClientGivesUpSilentNode);
         Retry(now);
         return;
       }

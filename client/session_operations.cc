@@ -5,6 +5,7 @@
 #include "client/request_encoder.h"
 #include "client/session_fsm.h"
 #include "protocol/base/check.h"
+#include "protocol/base/reach.h"
 #include "protocol/lock.pb.h"
 
 namespace lockd::client {
@@ -187,6 +188,7 @@ void SessionFsm::OnOperationTimer(Operation& operation) {
       Abandon(operation, AcquireStatus::kTimedOut, "");
       return;
     case Phase::kHeld:
+      LOCKD_REACH(kClientMaxHoldOver);
       // Its maximum. The server ends the hold by itself, a little later.
       actions_.lost.push_back({operation.id});
       Free(operation);
@@ -238,6 +240,7 @@ void SessionFsm::OnGranted(LocalTime now, Operation& operation, const pb::Grant&
   operation.token = FencingToken(grant.token());
   operation.fence_floor = FencingToken(grant.fence_floor());
   if (operation.abandoned) {
+    LOCKD_REACH(kClientReleasesGrantAfterCancel);
     StartRelease(operation);
     return;
   }
@@ -327,6 +330,7 @@ void SessionFsm::Pump(LocalTime now) {
       (is_acquire ? acquires_wait_ : others_wait_) = true;
       return false;
     }
+    LOCKD_REACH(kClientSendsRequestAgain);
     SendRequest(now, request);
     return true;
   });

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/session_fsm.h"
 #include "protocol/base/check.h"
+#include "protocol/base/reach.h"
 #include "protocol/lock.pb.h"
 
 namespace lockd::client {
@@ -417,6 +418,7 @@ bool SessionFsm::OnOutcome(LocalTime now, const pb::AcquireOutcome& outcome) {
   const bool is_open = operation != nullptr && (operation->phase == Phase::kUnanswered ||
                                                 operation->phase == Phase::kQueued);
   if (!is_open) {
+    LOCKD_REACH(kOutcomeRepeated);
     // A repeat: the acknowledgement was lost, or is still on its way.
     AcknowledgeOutcome(acquire);
     return true;
@@ -443,7 +445,9 @@ bool SessionFsm::OnOutcome(LocalTime now, const pb::AcquireOutcome& outcome) {
 void SessionFsm::Settle(Operation& operation) {
   AcknowledgeOutcome(operation.sequence);
   Request* request = window_.Find(operation.sequence);
-  if (request != nullptr) window_.Answered(*request);
+  if (request == nullptr) return;
+  LOCKD_REACH(kOutcomeOvertakesAcquireReply);
+  window_.Answered(*request);
 }
 
 // Bounded: what is dropped here, the next attach reports again.

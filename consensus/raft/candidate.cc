@@ -2,6 +2,7 @@
 
 #include "consensus/raft/quorum.h"
 #include "protocol/base/check.h"
+#include "protocol/base/reach.h"
 
 namespace lockd::raft {
 
@@ -32,7 +33,10 @@ Transition Candidate::Start(Core& core) {
 }
 
 Transition Candidate::OnTick(Core& core) {
-  if (core.now() >= election_at_) return Transition::kPreVote;
+  if (core.now() >= election_at_) {
+    if (!pre_vote_) LOCKD_REACH(kElectionWithoutWinner);
+    return Transition::kPreVote;
+  }
   // The own vote is there once it, and with it the first requests, have left for good.
   if (core.now() >= ask_again_at_ && VoteOf(core.id()).has_value()) {
     ask_again_at_ = core.now() + core.options().heartbeat_ticks;

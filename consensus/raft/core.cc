@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "protocol/base/check.h"
+#include "protocol/base/reach.h"
 
 namespace lockd::raft {
 
@@ -37,6 +38,7 @@ void Core::EnterTerm(Term term) {
   LOCKD_CHECK(term > term_, "term goes from ", term_, " to ", term);
   term_ = term;
   voted_for_ = NodeId{0};
+  if (!with_next_write_.empty() || !deferred_.empty()) LOCKD_REACH(kPromiseOfAnOlderTermDropped);
   with_next_write_.clear();
   deferred_.clear();
 }
@@ -116,6 +118,7 @@ WriteRequest Core::BeginWrite() {
 void Core::EndWrites(uint64_t id) {
   LOCKD_CHECK(id <= last_write_, "completion of write ", id, ", which was never asked for");
   if (id <= last_durable_) return;
+  if (term_ != handed_.term) LOCKD_REACH(kCompletionOfAWriteOfAnOlderTerm);
   last_durable_ = id;
   log_.EndWrites(id);
   const auto still_waiting =
@@ -145,6 +148,7 @@ std::vector<Entry> Core::TakeCommitted() {
   } else if (log_.InMemory(next)) {
     entries = log_.Copy(next, log_.commit_index(), options_.apply_bytes_max);
   } else {
+    LOCKD_REACH(kApplyReadFromDisk);
     // All below the tail is committed and durable.
     apply_read_ = StartRead(next, std::min(log_.commit_index(), log_.tail_first_index() - 1));
     return {};

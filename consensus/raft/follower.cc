@@ -5,6 +5,7 @@
 
 #include "consensus/raft/quorum.h"
 #include "protocol/base/check.h"
+#include "protocol/base/reach.h"
 
 namespace lockd::raft {
 
@@ -23,6 +24,7 @@ bool Follower::HasLiveLeader(const Core& core) const {
 }
 
 void Follower::SuspectLeader(Core& core) {
+  LOCKD_REACH(kDeadLeaderSuspected);
   leader_id_ = NodeId{0};
   election_at_ = std::min(election_at_, core.DrawEarlyElectionTick());
 }

@@ -5,6 +5,7 @@
 
 #include "consensus/raft/quorum.h"
 #include "protocol/base/check.h"
+#include "protocol/base/reach.h"
 
 namespace lockd::raft {
 
@@ -70,6 +71,7 @@ bool Leader::SendAppend(Core& core, Progress& progress) {
     // From disk: from the entry before when its term is not known, so that the same read tells it.
     const Index first = prev_term.has_value() ? next : prev;
     const Index last = std::max(first, log.tail_first_index() - 1);
+    LOCKD_REACH(kFollowerReadFromDisk);
     progress.ReadStarted(core.StartRead(first, last), first);
     return false;
   }
@@ -166,7 +168,11 @@ void Leader::MaybeCommit(Core& core) {
   })};
   // Only entries of the own term are committed by counting (thesis 3.6.2, R-17); earlier ones ride
   // along.
-  if (reached <= before || reached < noop_index_) return;
+  if (reached <= before) return;
+  if (reached < noop_index_) {
+    LOCKD_REACH(kCommitOfOlderTermWithheld);
+    return;
+  }
   // Subtracted before the commit: it may let entries leave memory.
   uncommitted_bytes_ -= log.BytesOf(before + 1, reached);
   log.CommitTo(reached);
@@ -183,7 +189,14 @@ void Leader::ConfirmReads(Core& core) {
 // -- time --
 
 Transition Leader::OnTick(Core& core) {
-  if (IsOutOfTouch(core) || IsDiskStalled(core)) return Transition::kFollow;
+  if (IsOutOfTouch(core)) {
+    LOCKD_REACH(kCheckQuorumStepsDown);
+    return Transition::kFollow;
+  }
+  if (IsDiskStalled(core)) {
+    LOCKD_REACH(kDiskStallStepsDown);
+    return Transition::kFollow;
+  }
   if (core.now() >= heartbeat_at_) {
     heartbeat_at_ = core.now() + core.options().heartbeat_ticks;
     BroadcastHeartbeat(core, /*of_timer=*/true);

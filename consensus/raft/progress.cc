@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "protocol/base/check.h"
+#include "protocol/base/reach.h"
 
 namespace lockd::raft {
 
@@ -71,8 +72,10 @@ void Progress::Refused(Index prev, Index hint_index, Term hint_term, const RaftL
   if (prev <= match_index_ || prev >= next_index_) return;
   if (state_ == State::kProbe && prev + 1 != next_index_) return;
   // Its last index with a term <= ours, then ours with a term <= its: each step skips a term.
+  if (state_ == State::kReplicate) LOCKD_REACH(kProbeAfterLoss);
   const Index meet =
       log.GreatestWithTermAtMost(std::min(hint_index, prev - 1), hint_term, match_index_);
+  if (meet + 1 < prev) LOCKD_REACH(kAppendRejectedFastBacktrack);
   BecomeProbe(meet + 1);
 }
 
@@ -100,7 +103,9 @@ Progress::Next Progress::HeartbeatAnswered(uint64_t round) {
     probe_sent_ = false;
     return Next::kNothing;
   }
-  return match_index_ < ask_index_ ? Next::kAskWithEmptyAppend : Next::kNothing;
+  if (match_index_ >= ask_index_) return Next::kNothing;
+  LOCKD_REACH(kLostAppendFoundByHeartbeat);
+  return Next::kAskWithEmptyAppend;
 }
 
 bool Progress::IsInflightExact() const {

@@ -5,6 +5,7 @@
 
 #include "consensus/raft/quorum.h"
 #include "protocol/base/check.h"
+#include "protocol/base/reach.h"
 
 namespace lockd::raft {
 
@@ -153,7 +154,10 @@ void Raft::OnVoteRequest(NodeId from, Term from_term, const VoteRequest& request
   // ends its lease at once. For liveness only.
   if (is_leader() && request.campaign_term > term()) return;
   if (const auto* follower = std::get_if<Follower>(&role_)) {
-    if (follower->leader_id() != from && follower->HasLiveLeader(core_)) return;
+    if (follower->leader_id() != from && follower->HasLiveLeader(core_)) {
+      if (request.pre_vote) LOCKD_REACH(kPreVoteRefusedByStickiness);
+      return;
+    }
   }
   if (!request.pre_vote && from_term > term()) BecomeFollower(from_term, NodeId{0});
   if (request.pre_vote) {
@@ -171,6 +175,11 @@ void Raft::GrantVote(NodeId from, const VoteRequest& request) {
                        (core_.voted_for().is_zero() || core_.voted_for() == from) &&
                        core_.log().IsNoNewerThan(request.last_index, request.last_term);
   if (!granted) {
+    if (request.campaign_term == term()) {
+      const bool log_is_older = !core_.log().IsNoNewerThan(request.last_index, request.last_term);
+      if (log_is_older) LOCKD_REACH(kVoteRefusedToOlderLog);
+      if (!log_is_older) LOCKD_REACH(kVoteRefusedAlreadyGiven);
+    }
     core_.Send(from, VoteReply{false, request.campaign_term, false});
     return;
   }
@@ -190,6 +199,7 @@ bool Raft::FollowTermRules(const Message& message) {
   const bool from_leader = std::holds_alternative<AppendRequest>(message.body) ||
                            std::holds_alternative<Heartbeat>(message.body);
   if (message.term > term()) {
+    if (is_leader()) LOCKD_REACH(kLeaderStepsDownOnHigherTerm);
     BecomeFollower(message.term, from_leader ? message.from : NodeId{0});
     return from_leader;  // a reply of a later term answers nothing that was asked in this one
   }
@@ -206,6 +216,7 @@ bool Raft::FollowTermRules(const Message& message) {
 // that leader, would be lost for the group.
 void Raft::AnswerStaleLeader(const Message& message) {
   if (const auto* append = std::get_if<AppendRequest>(&message.body)) {
+    LOCKD_REACH(kStaleAppendAnswered);
     AppendReply reply;
     reply.prev_index = append->prev_index;
     reply.round = append->round;
@@ -236,7 +247,10 @@ void Raft::Dispatch(NodeId from, MessageBody body) {
       std::holds_alternative<AppendRequest>(body) || std::holds_alternative<Heartbeat>(body);
   if (!from_leader) return;
   // Somebody else won this term. The vote stays: it belongs to the term.
-  if (std::holds_alternative<Candidate>(role_)) BecomeFollower(term(), from);
+  if (const auto* candidate = std::get_if<Candidate>(&role_)) {
+    if (!candidate->pre_vote()) LOCKD_REACH(kCandidateFollowsLeaderOfItsTerm);
+    BecomeFollower(term(), from);
+  }
   auto& follower = std::get<Follower>(role_);
   if (auto* append = std::get_if<AppendRequest>(&body)) {
     follower.OnAppendRequest(core_, from, std::move(*append));

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "protocol/base/check.h"
+#include "protocol/base/reach.h"
 
 namespace lockd::raft {
 
@@ -108,7 +109,10 @@ void RaftLog::Merge(std::vector<Entry> entries) {
          Matches(entries[known].index, entries[known].term)) {
     ++known;
   }
-  if (known == entries.size()) return;
+  if (known == entries.size()) {
+    if (known > 0) LOCKD_REACH(kAppendAlreadyKnown);
+    return;
+  }
   if (entries[known].index <= last_index_) TruncateFrom(entries[known].index);
   for (size_t i = known; i < entries.size(); ++i) PushBack(std::move(entries[i]));
 }
@@ -117,6 +121,7 @@ void RaftLog::CommitTo(Index index) {
   if (index <= commit_index_) return;
   LOCKD_CHECK(index <= last_index_, "commit ", index, " is beyond the last entry ", last_index_,
               ": was this log damaged or lost?");
+  if (index > durable_index_) LOCKD_REACH(kCommitAheadOfOwnDisk);
   commit_index_ = index;
   EvictTail();
 }
@@ -177,6 +182,7 @@ void RaftLog::PushBack(Entry entry) {
 void RaftLog::TruncateFrom(Index index) {
   LOCKD_CHECK(index > commit_index_, "would truncate committed entries from ", index, ", commit ",
               commit_index_);
+  LOCKD_REACH(kConflictingSuffixCut);
   while (last_index_ >= index) {
     tail_bytes_ -= tail_.back().size_bytes();
     tail_.pop_back();
@@ -186,7 +192,10 @@ void RaftLog::TruncateFrom(Index index) {
   while (runs_.back().first >= index) runs_.pop_back();
   written_index_ = std::min(written_index_, last_index_);
   durable_index_ = std::min(durable_index_, last_index_);
-  for (Write& write : writes_) write.last = std::min(write.last, last_index_);
+  for (Write& write : writes_) {
+    if (write.last > last_index_) LOCKD_REACH(kWriteUnderWayTruncated);
+    write.last = std::min(write.last, last_index_);
+  }
   last_time_ = tail_.empty() ? base_time_ : tail_.back().time;
 }
 

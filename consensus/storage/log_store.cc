@@ -8,6 +8,7 @@
 #include "consensus/storage/failure.h"
 #include "consensus/storage/wal_reader.h"
 #include "protocol/base/check.h"
+#include "protocol/base/reach.h"
 
 namespace lockd::storage {
 namespace {
@@ -215,6 +216,7 @@ absl::StatusOr<OpenedLog> LogStore::Resume(FileSystem* file_system, const LogSto
   if (!file.ok()) return MakeFailure(Failure::kUnusable, file.status().message());
   store->file_ = *std::move(file);
   if (recovery.seal_missing) {
+    LOCKD_REACH(kSegmentSealFinishedAtOpen);
     // The crash came after the newest segment was begun; nothing in it was acknowledged yet, and
     // nothing may be before the older one says that it is there.
     absl::StatusOr<File*> older = store->FileToRead(recovery.head.previous_life);
@@ -230,6 +232,7 @@ absl::StatusOr<OpenedLog> LogStore::Resume(FileSystem* file_system, const LogSto
   }
   opened.tail_was_torn = recovery.tail_was_torn;
   if (opened.tail_was_torn) {
+    LOCKD_REACH(kTornTailCut);
     opened.notes.push_back(absl::StrCat("cut a write that was under way at the last stop: ", path,
                                         " at offset ", recovery.end.offset));
   }
@@ -387,6 +390,7 @@ absl::Status LogStore::Roll() {
 
 absl::StatusOr<SegmentFile> LogStore::TakeNextSegment(uint64_t bytes_needed) {
   if (bytes_needed <= options_.segment_bytes && !spares_.empty()) {
+    LOCKD_REACH(kSegmentRolledIntoSpare);
     const SegmentFile spare = spares_.front();
     spares_.pop_front();
     return spare;
@@ -469,6 +473,7 @@ void LogStore::FileJobDone(const FileJob& job, const absl::Status& status) {
     writes_until_prepare_ = kWritesUntilPrepare;
     return;
   }
+  if (job.kind == FileJob::Kind::kRecycle) LOCKD_REACH(kSegmentRecycled);
   const SegmentFile ready{.life = job.life, .bytes = job.segment_bytes};
   (job.life > position_.life ? spares_ : retired_).push_back(ready);
 }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "protocol/base/reach.h"
 #include "protocol/opcode.h"
 
 namespace lockd::node {
@@ -209,9 +210,11 @@ void ClientConnections::Push(ConnectionId id, Opcode opcode,
 }
 
 void ClientConnections::Bind(ConnectionId id, SessionBinding binding) {
+  if (connection_of_.contains(binding.session)) LOCKD_REACH(kSessionMovesToAnotherConnection);
   Unbind(binding.session);
   const auto place = connections_.find(id);
   if (place == connections_.end()) {
+    LOCKD_REACH(kConnectionClosedWhileOpening);
     orphans_.push_back(binding);  // the connection closed while the session was being opened
     return;
   }

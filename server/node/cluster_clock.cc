@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "protocol/base/check.h"
+#include "protocol/base/reach.h"
 
 namespace lockd::node {
 
@@ -16,10 +17,12 @@ void ClusterClock::Start(ClusterTime last_entry, LocalTime now) {
 void ClusterClock::Advance(LocalTime now) {
   const int64_t passed_ns = now - turn_;
   LOCKD_CHECK(passed_ns >= 0, "the monotonic clock went back by ", -passed_ns, " ns");
+  if (passed_ns > turn_advance_ns_max_) LOCKD_REACH(kLongTurnCapped);
   int64_t counted_ns = std::min(passed_ns, turn_advance_ns_max_);
   if (!uncommitted_.empty()) {
     // Up to the moment at which the oldest entry grew too old, time counts.
     const int64_t until_suppressed_ns = (uncommitted_.front().since + suppress_ns_) - turn_;
+    if (until_suppressed_ns < counted_ns) LOCKD_REACH(kSuppressedTimeAfterStall);
     counted_ns = std::min(counted_ns, std::max<int64_t>(until_suppressed_ns, 0));
   }
   turn_ = now;

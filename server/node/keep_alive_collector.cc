@@ -1,4 +1,5 @@
 #include "server/node/keep_alive_collector.h"
+#include "protocol/base/reach.h"
 
 #include <algorithm>
 #include <iterator>
@@ -31,6 +32,7 @@ bool KeepAliveCollector::Add(state::KeepAlives::One keep_alive, KeepAliveRef wai
   // A session is bound to one connection at a time: the newest one is the one that counts, and a
   // keep-alive of an older epoch would be refused.
   slot.keep_alive.epoch = std::max(slot.keep_alive.epoch, keep_alive.epoch);
+  LOCKD_REACH(kKeepAlivesOfOneSessionMerged);
   slot.waiters.push_back(waiter);
   return true;
 }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "protocol/base/check.h"
+#include "protocol/base/reach.h"
 
 namespace lockd::node {
 namespace {
@@ -34,6 +35,7 @@ std::vector<Waiter> PendingRequests::Take(raft::Term term, raft::Index index,
 
 std::vector<Waiter> PendingRequests::TakeAll() {
   std::vector<Waiter> all;
+  if (!proposed_.empty()) LOCKD_REACH(kProposalOutcomeUnknown);
   for (Proposed& proposed : proposed_) MoveAll(std::move(proposed.waiters), &all);
   proposed_.clear();
   return all;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "protocol/base/check.h"
+#include "protocol/base/reach.h"
 #include "server/state/lock_database.h"
 
 namespace lockd::state {
@@ -106,17 +107,23 @@ LockDatabase::Admission LockDatabase::Admit(const Mutation& mutation) const {
     // It can be found out what became of a request, but nothing changes any more.
     admission.acknowledged_through = session.acknowledged_through;
     admission.repeat = LastWord<Result>(session, mutation.sequence);
-    if (!admission.repeat.has_value()) admission.refusal = Refusal::kSessionEnded;
+    if (!admission.repeat.has_value()) return refuse(Refusal::kSessionEnded);
+    LOCKD_REACH(kEndedSessionTellsOutcome);
     return admission;
   }
-  if (mutation.epoch != session.epoch) return refuse(Refusal::kStaleEpoch);
+  if (mutation.epoch != session.epoch) {
+    LOCKD_REACH(kStaleEpochRefused);
+    return refuse(Refusal::kStaleEpoch);
+  }
   const Sequence through = std::max(session.acknowledged_through, mutation.acknowledged_through);
+  if (mutation.sequence <= through) LOCKD_REACH(kSequenceBelowWindowRefused);
   if (mutation.sequence <= through || mutation.sequence - through > kSequenceWindow) {
     return refuse(Refusal::kBadSequence);
   }
   admission.acknowledged_through = through;
   if (const ReplyValue* reply = session.replies.Find(mutation.sequence)) {
     if (!std::holds_alternative<Result>(*reply)) return refuse(Refusal::kBadSequence);
+    LOCKD_REACH(kRetryAnsweredFromReplyWindow);
     admission.repeat = *reply;
   }
   return admission;
@@ -200,10 +207,14 @@ AcquireResult LockDatabase::Execute(uint32_t slot, const Acquire& command) {
 
 ReleaseResult LockDatabase::Execute(uint32_t slot, const Release& command) {
   const uint32_t lock = locks_.Find(command.name);
-  if (lock == kNoRecord) return {ReleaseOutcome::kStale};
+  if (lock == kNoRecord) {
+    LOCKD_REACH(kReleaseOfStaleToken);
+    return {ReleaseOutcome::kStale};
+  }
   const Hold& hold = locks_[lock].hold;
   // The token alone grants nothing: it is not a secret.
   if (hold.token != command.token || hold.session_slot != slot || HoldIsDead(hold)) {
+    LOCKD_REACH(kReleaseOfStaleToken);
     return {ReleaseOutcome::kStale};
   }
   FreeHold(lock);
@@ -216,6 +227,7 @@ CancelResult LockDatabase::Execute(uint32_t slot, const Cancel& command) {
   const Sequence target = command.acquire;
   const auto known = [](const AcquireResult& outcome) {
     const bool granted = outcome.kind == AcquireOutcomeKind::kGranted;
+    if (granted) LOCKD_REACH(kCancelTooLate);
     return CancelResult{granted ? CancelOutcome::kTooLate : CancelOutcome::kEnded, outcome};
   };
   const auto live = session.acquires.find(target);
@@ -226,6 +238,7 @@ CancelResult LockDatabase::Execute(uint32_t slot, const Cancel& command) {
       return known(Outcome(AcquireOutcomeKind::kTimedOut));
     }
     const AcquireResult cancelled = Outcome(AcquireOutcomeKind::kCancelled);
+    LOCKD_REACH(kCancelFindsWaiter);
     FinishWaiter(waiter, cancelled);
     return {CancelOutcome::kCancelled, cancelled};
   }
@@ -237,6 +250,7 @@ CancelResult LockDatabase::Execute(uint32_t slot, const Cancel& command) {
   }
   const AcquireResult cancelled = Outcome(AcquireOutcomeKind::kCancelled);
   if (target <= session.acknowledged_through) return {CancelOutcome::kEnded, cancelled};
+  LOCKD_REACH(kCancelBeforeItsAcquire);
   sessions_.AddReply(slot, target, cancelled);
   return {CancelOutcome::kCancelled, cancelled};
 }
@@ -259,11 +273,13 @@ ReconcileResult LockDatabase::Execute(uint32_t slot, const Reconcile& command) {
         ++at;
         continue;
       }
+      LOCKD_REACH(kReconcileReleasesOrphan);
       FreeHold(ref.record());
       ++result.released;
     } else if (locks_.waiter(ref.record()).deadline <= time_) {
       DropDeadWaiter(ref.record());
     } else {
+      LOCKD_REACH(kReconcileCancelsOrphan);
       FinishWaiter(ref.record(), Outcome(AcquireOutcomeKind::kCancelled));
       ++result.cancelled;
     }
@@ -345,12 +361,18 @@ void LockDatabase::GrantFreed() {
   if (freed_.size() == 1) {
     const uint32_t lock = freed_.front();
     freed_.clear();
+    bool dropped = false;
     while (locks_[lock].waiter_count > 0) {
-      if (GrantOrDropFirst(lock)) return;
+      if (GrantOrDropFirst(lock)) {
+        if (dropped) LOCKD_REACH(kGrantToWaiterAfterDeadWaiter);
+        return;
+      }
+      dropped = true;
     }
     locks_.Erase(lock);
     return;
   }
+  if (freed_.size() > 1) LOCKD_REACH(kSeveralLocksFreedAtOnce);
   // Several locks: among their first waiters the one that has waited longest is looked at first, so
   // that tokens and limits go by position and not by the order in which locks were freed.
   using Candidate = std::pair<uint64_t, uint32_t>;  // position, lock
@@ -376,7 +398,10 @@ bool LockDatabase::GrantOrDropFirst(uint32_t lock) {
   const uint32_t first = locks_[lock].first_waiter;
   const WaiterRecord waiter = locks_.waiter(first);
   // The session may have died, or the wait ended, since it queued: being first is not enough.
-  if (!sessions_[waiter.session_slot].IsLiveAt(time_) || waiter.deadline <= time_) {
+  const Session& session = sessions_[waiter.session_slot];
+  if (!session.IsLiveAt(time_) || waiter.deadline <= time_) {
+    if (session.IsLiveAt(time_)) LOCKD_REACH(kWaitTimesOutInSameEntry);
+    if (!session.IsLiveAt(time_) && !session.ended) LOCKD_REACH(kWaiterSessionExpiresInSameEntry);
     DropDeadWaiter(first);
     return false;
   }

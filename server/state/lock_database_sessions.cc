@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "protocol/base/check.h"
+#include "protocol/base/reach.h"
 #include "server/state/lock_database.h"
 
 namespace lockd::state {
@@ -30,6 +31,7 @@ CommandResult LockDatabase::Apply(const OpenSession& command) {
     const ClusterTime renewed = LeaseFromNow(sessions_[slot].ttl_ms);
     sessions_.Attach(slot, renewed);
     deadlines_.Move(sessions_[slot].deadline_handle, renewed);
+    LOCKD_REACH(kNonceFindsLiveSession);
     opened.found = true;
   } else {
     // Ended sessions are kept for a while, so they count too, or opening and closing in a loop
@@ -57,6 +59,7 @@ CommandResult LockDatabase::Apply(const AttachSession& command) {
                   command.nonce.end())) {
     return Refused(Refusal::kWrongSecret);
   }
+  if (session.grace_deadline != kNeverCluster) LOCKD_REACH(kAttachTakesGraceBack);
   sessions_.Attach(slot, LeaseFromNow(session.ttl_ms));
   deadlines_.Move(session.deadline_handle, session.effective_deadline());
 
@@ -76,6 +79,7 @@ CommandResult LockDatabase::Apply(const KeepAlives& command) {
   for (const KeepAlives::One& one : command.sessions) {
     const uint32_t slot = sessions_.Find(one.session);
     refusals.push_back(CheckConnection(slot, one.epoch));
+    if (refusals.back() == Refusal::kSessionEnded) LOCKD_REACH(kKeepAliveAfterTheEnd);
     if (refusals.back() != Refusal::kNone) continue;
     // A pending disconnect stays pending: the connection of this epoch is gone, however late its
     // last words are logged. Only an attach, on another connection, takes it back.
@@ -99,6 +103,7 @@ CommandResult LockDatabase::Apply(const CloseSession& command) {
 CommandResult LockDatabase::Apply(const Disconnect& command) {
   const uint32_t slot = sessions_.Find(command.session);
   const Refusal refusal = CheckConnection(slot, command.epoch);
+  if (refusal == Refusal::kStaleEpoch) LOCKD_REACH(kDisconnectOfStaleEpochIgnored);
   if (refusal != Refusal::kNone) return Refused(refusal);
   const Session& session = sessions_[slot];
   if (session.grace_ms == 0 || session.grace_deadline != kNeverCluster) return {};
@@ -126,6 +131,7 @@ void LockDatabase::CleanUp() {
         break;
       case DeadlineKind::kHold: {
         --budget;
+        LOCKD_REACH(kMaxHoldExpiry);
         const Hold hold = locks_[due.record].hold;
         // A dead session's end says all that there is to say.
         if (sessions_[hold.session_slot].IsLiveAt(time_)) {
@@ -140,6 +146,8 @@ void LockDatabase::CleanUp() {
         if (!session.ended) {
           --budget;
           const bool disconnected = session.grace_deadline <= session.deadline;
+          if (disconnected) LOCKD_REACH(kGraceExpiry);
+          if (!disconnected) LOCKD_REACH(kTtlExpiry);
           BeginEnd(due.record,
                    disconnected ? SessionEndReason::kDisconnected : SessionEndReason::kExpired,
                    due.time);
@@ -151,12 +159,14 @@ void LockDatabase::CleanUp() {
           SettleEnd(due.record);
         } else {
           --budget;
+          LOCKD_REACH(kKeptSessionForgotten);
           ForgetSession(due.record);
         }
         break;
       }
     }
   }
+  if (HasBacklog()) LOCKD_REACH(kCleanupBudgetExhausted);
 }
 
 void LockDatabase::BeginEnd(uint32_t slot, SessionEndReason reason, ClusterTime deadline) {
