@@ -18,7 +18,9 @@ namespace lockd::node {
 
 struct NodeContext {
   NodeContext(NodeOptions node_options, const raft::RecoveredLog& recovered)
-      : options(std::move(node_options)), formation(options, recovered) {}
+      : options(std::move(node_options)),
+        formation(options, recovered),
+        database(state::HashKey::FromSeed(options.seed)) {}
 
   const NodeOptions options;
   Outbox outbox;

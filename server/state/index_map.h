@@ -22,6 +22,7 @@
 #include "absl/hash/hash.h"
 #include "absl/strings/string_view.h"
 #include "protocol/base/check.h"
+#include "server/state/keyed_hash.h"
 
 namespace lockd::state {
 
@@ -70,25 +71,25 @@ class IndexMap {
 // holds ids, each with 32 bits of its name's hash (9 bytes with the set's own), and compares names
 // through `Records`, which has `absl::string_view NameOf(uint32_t id) const` and outlives the
 // index. Because the hash is at hand, growing touches no record: a cache miss for each would make
-// the rehash of one shard a stall.
+// the rehash of one shard a stall. Names come from clients, hence the keyed hash.
 template <typename Records>
 class NameIndex {
  public:
-  explicit NameIndex(const Records* records) {
+  NameIndex(const Records* records, const HashKey& hash_key) : hash_key_(hash_key) {
     shards_.reserve(kShards);
     for (size_t i = 0; i < kShards; ++i) shards_.emplace_back(0, EntryHash{}, EntryEq{records});
   }
 
   // `none` when there is none.
   [[nodiscard]] uint32_t Find(absl::string_view name, uint32_t none) const {
-    const Key key(name);
+    const Key key(name, hash_key_);
     const Shard& shard = shards_[key.shard];
     const auto found = shard.find(key);
     return found == shard.end() ? none : found->id;
   }
   // The name is not in the index.
   void Insert(absl::string_view name, uint32_t id) {
-    const Key key(name);
+    const Key key(name, hash_key_);
     bool inserted = false;
     shards_[key.shard].lazy_emplace(key, [&](const typename Shard::constructor& construct) {
       construct(Entry{id, key.hash});
@@ -99,7 +100,7 @@ class NameIndex {
   }
   // The record still has its name.
   void Erase(absl::string_view name) {
-    const Key key(name);
+    const Key key(name, hash_key_);
     const size_t erased = shards_[key.shard].erase(key);
     LOCKD_CHECK(erased == 1, "a name is not in the index");
     --size_;
@@ -117,8 +118,8 @@ class NameIndex {
   };
   // A name, hashed once: the top bits choose the shard, the low ones serve within it.
   struct Key {
-    explicit Key(absl::string_view n) : name(n) {
-      const uint64_t bits = absl::Hash<absl::string_view>{}(n);
+    Key(absl::string_view n, const HashKey& hash_key) : name(n) {
+      const uint64_t bits = KeyedHash(hash_key, n);
       shard = bits >> 54;
       hash = static_cast<uint32_t>(bits);
     }
@@ -142,6 +143,7 @@ class NameIndex {
   };
   using Shard = absl::flat_hash_set<Entry, EntryHash, EntryEq>;
 
+  const HashKey hash_key_;
   std::vector<Shard> shards_;
   size_t size_ = 0;
 };

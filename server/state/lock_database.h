@@ -36,7 +36,8 @@ namespace lockd::state {
 
 class LockDatabase {
  public:
-  LockDatabase() = default;
+  // `hash_key` should be a secret of the node; it decides nothing that anybody can see.
+  explicit LockDatabase(const HashKey& hash_key = {}) : locks_(&digest_sum_, hash_key) {}
   LockDatabase(const LockDatabase&) = delete;
   LockDatabase& operator=(const LockDatabase&) = delete;
 
@@ -171,7 +172,7 @@ class LockDatabase {
 
   DigestSum digest_sum_;  // of sessions and locks; digest() adds the rest
   SessionTable sessions_{&digest_sum_};
-  LockTable locks_{&digest_sum_};
+  LockTable locks_;
   DeadlineQueue deadlines_;
 
   // Within one Apply only.

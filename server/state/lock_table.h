@@ -88,7 +88,7 @@ struct WaiterRecord {
 class LockTable {
  public:
   // `digest` outlives the table.
-  explicit LockTable(DigestSum* digest) : digest_(digest), names_(this) {}
+  LockTable(DigestSum* digest, const HashKey& hash_key) : digest_(digest), names_(this, hash_key) {}
 
   // kNoRecord when nobody holds it.
   [[nodiscard]] uint32_t Find(absl::string_view name) const { return names_.Find(name, kNoRecord); }

@@ -9,9 +9,11 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "protocol/base/bytes.h"
 #include "protocol/base/random.h"
 #include "server/state/deadline_queue.h"
 #include "server/state/index_map.h"
+#include "server/state/keyed_hash.h"
 #include "server/state/reply_window.h"
 #include "server/state/slab.h"
 
@@ -81,7 +83,7 @@ struct Names {
 TEST(NameIndex, FindsIdsByNamesThatItDoesNotStore) {
   Names names;
   for (int i = 0; i < 50'000; ++i) names.names.push_back(absl::StrCat("name-", i));
-  NameIndex<Names> index(&names);
+  NameIndex<Names> index(&names, HashKey{1, 2});
   for (uint32_t id = 0; id < 50'000; ++id) index.Insert(names.names[id], id);
   for (uint32_t id = 0; id < 50'000; id += 3) index.Erase(names.names[id]);
   for (uint32_t id = 0; id < 50'000; ++id) {
@@ -89,6 +91,54 @@ TEST(NameIndex, FindsIdsByNamesThatItDoesNotStore) {
   }
   EXPECT_EQ(index.Find("name", kNoRecord), kNoRecord);
   EXPECT_EQ(index.size(), 33'333u);
+}
+
+// N-20: names that collide under absl::Hash whatever its seed is: the first eight bytes are one of
+// its constants and multiply all that follows by zero.
+std::string CollidingName(uint64_t number) {
+  std::string name;
+  AppendLittle<uint64_t>(name, 0x13198A2E03707344u);
+  AppendLittle(name, number);
+  return name + "the same";
+}
+
+// Counts how often the index has to look at a record.
+struct CountingNames {
+  absl::string_view NameOf(uint32_t id) const {
+    ++looks;
+    return names[id];
+  }
+  std::vector<std::string> names;
+  mutable size_t looks = 0;
+};
+
+TEST(NameIndex, LooksAtFewRecordsThoughNamesAreChosenToCollide) {
+  constexpr uint32_t kNames = 100'000;
+  CountingNames names;
+  for (uint32_t id = 0; id < kNames; ++id) names.names.push_back(CollidingName(id));
+  NameIndex<CountingNames> index(&names, HashKey::FromSeed(1));
+  for (uint32_t id = 0; id < kNames; ++id) {
+    index.Insert(names.names[id], id);
+    ASSERT_LT(names.looks, 1'000u) << "after " << id << " names";
+  }
+  names.looks = 0;
+  for (uint32_t id = 0; id < kNames; ++id) ASSERT_EQ(index.Find(names.names[id], kNoRecord), id);
+  EXPECT_LT(names.looks, kNames + kNames / 100);
+}
+
+TEST(KeyedHash, IsSipHash13) {
+  // The numbers of another implementation, under the key of zeros.
+  EXPECT_EQ(KeyedHash(HashKey{}, "a"), 0x407448d2b89b1813u);
+  EXPECT_EQ(KeyedHash(HashKey{}, "resource1"), 0x83b88a684a813bdcu);
+  EXPECT_EQ(KeyedHash(HashKey{}, "lock-name-of-24-bytes----"), 0xa2120f29461913abu);
+}
+
+TEST(KeyedHash, DiffersUnderEveryKey) {
+  std::set<uint64_t> hashes;
+  for (uint64_t seed = 0; seed < 1'000; ++seed) {
+    hashes.insert(KeyedHash(HashKey::FromSeed(seed), "resource1"));
+  }
+  EXPECT_EQ(hashes.size(), 1'000u);
 }
 
 // ---- DeadlineQueue
