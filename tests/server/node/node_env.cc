@@ -187,7 +187,7 @@ void NodeEnv::Turn(int id) {
   Machine& machine = machines_.at(id);
   machine.has_news = false;
   ++machine.turns;
-  machine.node->OnTime(now_, kWallStart + now_.value() / kNanosPerMilli);
+  machine.node->OnTime(now_, kWallStart + now_.value() / kNanosPerMilli + machine.wall_offset_ms);
   NodeActions actions = machine.node->TakeActions();
   if (after_turn) after_turn(id);
   Carry(id, std::move(actions));

@@ -93,6 +93,8 @@ class NodeEnv {
   void Jump(int64_t ms);
   // False: it did not become true in that time.
   [[nodiscard]] bool RunUntil(const std::function<bool()>& condition, int64_t ms_max = 10'000);
+  // Somebody sets this node's wall clock.
+  void StepWallClock(int id, int64_t ms) { machines_.at(id).wall_offset_ms += ms; }
   // The serving leader.
   int AwaitLeader();
   [[nodiscard]] int leader() const;  // serving; 0: none
@@ -155,6 +157,7 @@ class NodeEnv {
     std::optional<Fatal> fatal;
     std::vector<NodeNote> notes;
     int64_t turns = 0;
+    int64_t wall_offset_ms = 0;
   };
   struct Delivery {
     int to;

@@ -67,6 +67,43 @@ TEST(Repeat, OfAReleaseGetsTheSameAnswerThoughTheLockIsHeldAgain) {
   EXPECT_EQ(d.db().GetLock("resource1").token, now.token);
 }
 
+// L-29: the session expired between the request and its retry, and the client has opened a new one
+// under the same secret. Its request is a new one there: it does not adopt what belonged to the
+// dead session.
+TEST(Repeat, InTheSessionThatFollowsADeadOneIsANewAcquire) {
+  Driver d;
+  Client dead = d.Open(1'000);
+  const Grant old = d.Lock(dead, "resource1");
+  d.At(ServerDurationMs(1'000));
+  const auto opened = std::get<SessionResult>(d.Do(OpenSession{dead.nonce, 10'000, 0, "me"}).value);
+  Client next{opened.session, opened.epoch, dead.nonce, {}, {}, {}};
+  const Grant grant = d.Lock(next, "resource1");
+  EXPECT_EQ(next.last, dead.last);
+  EXPECT_GT(grant.token, old.token);
+  EXPECT_EQ(d.db().GetLock("resource1").session, next.id);
+}
+
+// L-29, with the dead session's hold still in the way because clean-up is behind.
+TEST(Repeat, InTheSessionThatFollowsADeadOneWaitsForItsHoldToGo) {
+  Driver d;
+  Settings settings;
+  settings.cleanup_holds_max = 1;
+  d.ChangeSettings(settings);
+  Client blocker = d.Open(1'000);
+  for (int i = 0; i < 5; ++i) d.Lock(blocker, absl::StrCat("blocker-", i));
+  Client dead = d.Open(1'500);
+  const Grant old = d.Lock(dead, "resource1");
+  d.At(ServerDurationMs(1'500));
+  const auto opened = std::get<SessionResult>(d.Do(OpenSession{dead.nonce, 10'000, 0, "me"}).value);
+  Client next{opened.session, opened.epoch, dead.nonce, {}, {}, {}};
+  ASSERT_EQ(d.db().GetLock("resource1").token, old.token) << "the test needs a longer backlog";
+  const Sequence waiting = d.Queue(next, "resource1");
+  while (d.db().HasBacklog()) d.Tick();
+  EXPECT_EQ(d.db().GetLock("resource1").session, next.id);
+  EXPECT_GT(d.db().GetLock("resource1").token, old.token);
+  EXPECT_EQ(std::get<SessionResult>(d.Attach(next).value).outcomes.at(0).first, waiting);
+}
+
 TEST(Repeat, WithinOneEntryIsARepeat) {
   Driver d;
   Client a = d.Open();

@@ -249,7 +249,24 @@ TEST(CloseSession, FreesItsHoldsAndTakesItsWaitersOutOfQueues) {
   EXPECT_EQ(d.Close(a), Refusal::kSessionEnded);
 }
 
-// L-34: an acquire that is ordered behind the close of its session.
+// L-34: an acquire that was on its way when its session was closed: ordered before the close, it is
+// swept with the rest; ordered behind it, it is refused.
+TEST(CloseSession, SweepsAnAcquireThatComesRightBeforeIt) {
+  Driver d;
+  Client a = d.Open();
+  Client b = d.Open();
+  d.Lock(b, "taken");
+  const auto results = d.DoAll({Driver::AcquireCommand(a.NextHead(), "one", kWaitForever),
+                                Driver::AcquireCommand(a.NextHead(), "taken", kWaitForever),
+                                CloseSession{a.id, a.epoch}});
+  EXPECT_EQ(Driver::AcquireOf(results[0]).kind, AcquireOutcomeKind::kGranted);
+  EXPECT_EQ(Driver::AcquireOf(results[1]).kind, AcquireOutcomeKind::kQueued);
+  EXPECT_FALSE(d.db().GetLock("one").held);
+  EXPECT_EQ(d.db().waiter_count(), 0u);
+  EXPECT_EQ(d.db().session_count(), 1u);
+}
+
+// L-34
 TEST(CloseSession, LeavesNothingForAnAcquireThatComesAfterIt) {
   Driver d;
   Client a = d.Open();
