@@ -9,7 +9,9 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
+#include <future>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -310,6 +312,25 @@ TEST(Blocking, ASilentServerMeansJeopardyAndThenLoss) {
   EXPECT_EQ(result.lock.safe_until(), BootClock::time_point());
   EXPECT_EQ(session->Release(std::move(result.lock)), ReleaseStatus::kSessionLost);
   EXPECT_EQ(session->Acquire("a").status, AcquireStatus::kSessionLost);
+}
+
+// L-17: answers that the application does not take do not stop the renewals. For twice the TTL
+// nobody looks at what was granted.
+TEST(Blocking, RenewsThoughNobodyTakesTheAnswers) {
+  LoopbackNode node;
+  BlockingClient client(At(node));
+  absl::StatusOr<BlockingSession> session = client.OpenSession({.ttl = 1s});
+  absl::StatusOr<BlockingSession> other = client.OpenSession();
+  ASSERT_TRUE(session.ok()) << session.status();
+  ASSERT_TRUE(other.ok()) << other.status();
+  std::vector<std::future<AcquireResult>> untaken;
+  for (int i = 0; i < 100; ++i) {
+    untaken.push_back(session->async().Acquire(std::to_string(i), {}, asio::use_future));
+  }
+  untaken[0].wait();
+  EXPECT_EQ(other->Acquire("0", {.wait = 2s}).status, AcquireStatus::kTimedOut);
+  EXPECT_EQ(session->state(), SessionState::kHealthy);
+  for (std::future<AcquireResult>& each : untaken) EXPECT_TRUE(each.get().lock.held());
 }
 
 TEST(Blocking, LocksAndSessionsMayOutliveTheClient) {
