@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <iterator>
 #include <map>
 
 #include "absl/strings/str_cat.h"
@@ -14,7 +15,7 @@ namespace {
 constexpr size_t kWindowOperations = 32;
 constexpr size_t kWindowHolds = 8;
 
-// All that speaks of one reported token.
+// All that speaks of one reported token, and what goes with it.
 struct Part {
   const Acquire* acquire = nullptr;
   std::vector<const Release*> releases;
@@ -57,6 +58,14 @@ std::vector<Part> PartsOf(const History& history) {
   }
   std::stable_sort(parts.begin(), parts.end(),
                    [](const Part& a, const Part& b) { return a.moment() < b.moment(); });
+  // "Nobody holds it" goes with the hold that is the likeliest to refute it, the last one before.
+  for (const Observation& observation : history.observations) {
+    if (observation.returned == kNever || !observation.token.is_zero()) continue;
+    const auto next =
+        std::upper_bound(parts.begin(), parts.end(), observation.returned,
+                         [](Time time, const Part& later) { return time < later.moment(); });
+    if (next != parts.begin()) std::prev(next)->observations.push_back(&observation);
+  }
   return parts;
 }
 

@@ -3,13 +3,15 @@
 //
 // A short history is given to both as it is. A long one is judged as a whole by the token-order
 // checker; the other one sees it in windows, each the projection onto a few holds that were granted
-// one after another: their acquires and all that speaks of their tokens. A projection loses nothing
-// lawful (leaving out a whole hold only makes the lock free for longer), so that a lawful history
-// has only lawful windows. Successive windows share half of their holds, so that every two holds
-// that follow each other meet in one of them. On each window the two must agree.
+// one after another: their acquires, all that speaks of their tokens, and each "nobody holds it"
+// that was answered soon after one of them. A projection loses nothing lawful (leaving out a whole
+// hold, or an answer, only makes the rest easier to explain), so that a lawful history has only
+// lawful windows, wherever it is cut. There is no need for moments at which nothing is in flight,
+// which a lock with waiters does not have. Successive windows share half of their holds, so that
+// every two holds that follow each other meet in one of them. On each window the two must agree.
 //
-// What the windows cannot show, and the whole can: two far grants with one token, tokens that an
-// unknown acquire got, and "nobody holds it" (left out, for it speaks of no hold).
+// What windows cannot show, but the whole can: two far grants with one token, and tokens that only
+// an unknown acquire can have got.
 //
 // Threading: pure value.
 #ifndef LOCKD_TESTS_SUPPORT_HISTORY_CHECK_HISTORY_H_
