@@ -10,6 +10,7 @@ namespace lockd::sim {
 namespace {
 
 constexpr size_t kTasks = 3;
+constexpr size_t kSentBytesKept = 64 * 1024;
 
 const char* StatusName(client::AcquireStatus status) {
   switch (status) {
@@ -35,12 +36,14 @@ const char* StatusName(client::AcquireStatus status) {
 
 }  // namespace
 
-SimClient::SimClient(Scheduler* scheduler, SimNetwork* network, Options options)
+SimClient::SimClient(Scheduler* scheduler, SimNetwork* network, FaultBook* faults, Options options)
     : scheduler_(scheduler),
       network_(network),
+      faults_(faults),
       options_(std::move(options)),
       random_(options_.seed),
-      clock_(scheduler, &random_, options_.swarm.clock_rate_ppm_max) {
+      clock_(scheduler, &random_, faults->Strikes(Fault::kClockOffset),
+             faults->Strikes(Fault::kClockDrift) ? options_.swarm.clock_rate_ppm_max : 0) {
   network_->AddHost(options_.host, this);
 }
 
@@ -49,7 +52,6 @@ void SimClient::Trace(const std::string& text) const {
 }
 
 // ---- Life
-// -------------------------------------------------------------------------------------------------------------------
 
 void SimClient::Start() {
   ++life_;
@@ -127,7 +129,6 @@ void SimClient::InProcessAfter(Time delay, std::function<void()> action) {
 }
 
 // ---- What checks ask
-// --------------------------------------------------------------------------------------------------------
 
 SessionId SimClient::session_id() const {
   return is_up() ? fsm_->session_id() : SessionId(0);
@@ -142,6 +143,18 @@ bool SimClient::BelievesInHold(const std::string& lock, FencingToken except) con
     }
   }
   return false;
+}
+
+bool SimClient::IsHolding() const {
+  if (!is_up()) return false;
+  for (const Task& task : tasks_) {
+    if (!task.token.is_zero() && fsm_->IsHeld(task.operation, clock_.Now())) return true;
+  }
+  return false;
+}
+
+std::string SimClient::server_address() const {
+  return is_up() ? fsm_->server_address() : "";
 }
 
 bool SimClient::BelievesInSession() const {
@@ -159,7 +172,6 @@ std::string SimClient::Describe() const {
 }
 
 // ---- Turns
-// ------------------------------------------------------------------------------------------------------------------
 
 void SimClient::ScheduleTurn() {
   if (is_turn_scheduled_) return;
@@ -186,16 +198,25 @@ void SimClient::CarryOut(client::SessionActions actions) {
         network_->Dial(options_.host, options_.host_of(actions.dial->address), false);
     links_.emplace(actions.dial->link, link);
     fsm_links_.emplace(link, actions.dial->link);
+    sent_.clear();
   }
   if (!actions.send.empty()) {
     const auto found = links_.find(actions.send_link);
-    if (found != links_.end())
+    if (found != links_.end()) {
+      if (sent_.size() < kSentBytesKept) sent_ += actions.send;
+      if (faults_->Strikes(Fault::kClientSendsTwice)) {
+        network_->Send(found->second, options_.host, actions.send);
+      }
       network_->Send(found->second, options_.host, std::move(actions.send));
+    }
   }
   for (const client::AcquireDone& done : actions.acquires) OnAcquired(done);
   for (const client::ReleaseDone& done : actions.releases) {
     size_t number = 0;
-    if (TaskOf(done.hold, &number) != nullptr) EndTask(number);
+    Task* const task = TaskOf(done.hold, &number);
+    if (task == nullptr) continue;
+    options_.listener->OnReleaseEnded(*this, task->lock, task->last_token, done.status);
+    EndTask(number);
   }
   for (const client::HoldLost& lost : actions.lost) {
     ++counts_.losses;
@@ -219,7 +240,6 @@ void SimClient::ArmTimer(LocalTime wakeup) {
 }
 
 // ---- The program
-// ------------------------------------------------------------------------------------------------------------
 
 void SimClient::Think(size_t task) {
   const Time pause =
@@ -241,21 +261,33 @@ void SimClient::BeginAcquire(size_t number) {
   if (random_.Chance(1, 3)) wait_ms = static_cast<int64_t>(random_.Between(1, 2'000));
   const int64_t max_hold_ms =
       random_.Chance(1, 6) ? static_cast<int64_t>(random_.Between(20, 1'000)) : 0;
+  if (options_.omitted_operations.Contains((*options_.operations)++)) {
+    EndTask(number);
+    return;
+  }
   ++counts_.acquires;
   task.is_busy = true;
-  task.token = FencingToken(0);
   task.operation = fsm_->Acquire(clock_.Now(), task.lock, wait_ms, max_hold_ms);
   Trace(absl::StrCat("acquires ", task.lock, " as ", task.operation, " wait ", wait_ms));
-  if (random_.Chance(1, 8)) {
-    // Changes its mind, perhaps just as the grant comes.
-    const Time when = static_cast<Time>(random_.Between(1, 300)) * kMillis;
-    InProcessAfter(when, [this, session = session_, operation = task.operation] {
-      if (session != session_) return;
-      fsm_->Cancel(clock_.Now(), operation);
-      ScheduleTurn();
-    });
-  }
+  options_.listener->OnAcquireCalled(*this, task.lock, task.operation);
+  MaybeCancel(task.operation);
   ScheduleTurn();
+}
+
+void SimClient::MaybeCancel(client::OperationId operation) {
+  Time when = 0;
+  if (faults_->Strikes(Fault::kCancelMeetsGrant)) {
+    when = static_cast<Time>(random_.Between(100, 3'000)) * kMicros;  // about a round trip
+  } else if (random_.Chance(1, 10)) {
+    when = static_cast<Time>(random_.Between(1, 300)) * kMillis;  // changes its mind
+  } else {
+    return;
+  }
+  InProcessAfter(when, [this, session = session_, operation] {
+    if (session != session_) return;
+    fsm_->Cancel(clock_.Now(), operation);
+    ScheduleTurn();
+  });
 }
 
 void SimClient::OnAcquired(const client::AcquireDone& done) {
@@ -264,6 +296,7 @@ void SimClient::OnAcquired(const client::AcquireDone& done) {
   LOCKD_CHECK(task != nullptr, "an acquire of nobody completed");
   Trace(absl::StrCat("acquire ", done.operation, " of ", task->lock, ": ", StatusName(done.status),
                      " token ", done.token));
+  options_.listener->OnAcquireEnded(*this, task->lock, done.operation, done.status, done.token);
   if (done.status != client::AcquireStatus::kGranted) {
     if (done.status == client::AcquireStatus::kTimedOut) ++counts_.timeouts;
     if (done.status == client::AcquireStatus::kUnavailable) ++counts_.unavailable;
@@ -272,9 +305,10 @@ void SimClient::OnAcquired(const client::AcquireDone& done) {
     return;
   }
   ++counts_.grants;
-  task->token = done.token;
-  if (fsm_->IsHeld(task->operation, clock_.Now()))
-    options_.on_granted(*this, task->lock, task->token);
+  task->token = task->last_token = done.token;
+  if (fsm_->IsHeld(task->operation, clock_.Now())) {
+    options_.listener->OnHoldBelieved(*this, task->lock, task->token);
+  }
   Work(number);
 }
 
@@ -285,17 +319,42 @@ void SimClient::Work(size_t number) {
     if (session != session_ || tasks_[number].operation != operation || !tasks_[number].is_busy)
       return;
     Task& task = tasks_[number];
-    if (fsm_->IsHeld(task.operation, clock_.Now())) options_.on_work(*this, task.lock, task.token);
+    if (fsm_->IsHeld(task.operation, clock_.Now())) {
+      options_.listener->OnHoldBelieved(*this, task.lock, task.token);
+      ReadOrWrite(task);
+    }
     if (random_.Chance(1, 2)) {
       Work(number);
       return;
     }
+    MaybeWriteLate(task);
     Trace(absl::StrCat("releases ", task.lock, " token ", task.token));
-    ++counts_.releases;
-    if (!fsm_->Release(clock_.Now(), task.operation)) EndTask(number);
     task.token = FencingToken(0);
+    if (fsm_->Release(clock_.Now(), task.operation)) {
+      ++counts_.releases;
+      options_.listener->OnReleaseCalled(*this, task.lock, task.last_token);
+    } else {
+      EndTask(number);
+    }
     ScheduleTurn();
   });
+}
+
+void SimClient::ReadOrWrite(Task& task) {
+  if (!task.seen.has_value()) {
+    task.seen = options_.listener->Read(task.lock, task.token, true);
+  } else if (options_.listener->Write(task.lock, task.token, *task.seen, true)) {
+    ++*task.seen;
+  }
+}
+
+// The write left while the hold was good and arrives when it may be long gone: only the fence is
+// in its way.
+void SimClient::MaybeWriteLate(const Task& task) {
+  if (!task.seen.has_value() || !random_.Chance(1, 8)) return;
+  const Time when = static_cast<Time>(random_.Between(1, 3'000)) * kMillis;
+  scheduler_->After(when, [listener = options_.listener, lock = task.lock, token = task.token,
+                           seen = *task.seen] { listener->Write(lock, token, seen, false); });
 }
 
 void SimClient::EndTask(size_t number) {
@@ -343,7 +402,6 @@ SimClient::Task* SimClient::TaskOf(client::OperationId operation, size_t* number
 }
 
 // ---- Connections
-// ------------------------------------------------------------------------------------------------------------
 
 void SimClient::OnDialed(LinkId link) {
   InProcess([this, link] {

@@ -1,9 +1,10 @@
 // SimClient: one client process: the shipping session machine, and a program that uses it.
 //
 // The program runs a few tasks. Each thinks, acquires one of the locks (trying, waiting for a time
-// or for ever, with or without a maximum hold), works while it holds (each piece of work is a
-// fenced write), releases, and begins anew; now and then it cancels. When its session is lost the
-// process opens another one. It crashes, is paused and starts again.
+// or for ever, with or without a maximum hold), works while it holds (it reads what the lock
+// guards, and writes it changed), releases, and begins anew; now and then it cancels, and now and
+// then a write leaves so late that the hold may be long gone. When its session is lost the process
+// opens another one. It crashes, is paused and starts again.
 //
 // Threading: one thread.
 #ifndef LOCKD_TESTS_SIM_SIM_CLIENT_H_
@@ -14,17 +15,44 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "client/session_fsm.h"
 #include "protocol/base/random.h"
+#include "tests/sim/fault_book.h"
 #include "tests/sim/scheduler.h"
 #include "tests/sim/sim_clock.h"
 #include "tests/sim/sim_network.h"
 #include "tests/sim/swarm.h"
 
 namespace lockd::sim {
+
+class SimClient;
+
+// Who watches what the clients do: the checks, and the resources that the locks guard.
+class ClientListener {
+ public:
+  virtual ~ClientListener() = default;
+  virtual void OnAcquireCalled(SimClient& client, const std::string& lock,
+                               client::OperationId operation) = 0;
+  virtual void OnAcquireEnded(SimClient& client, const std::string& lock,
+                              client::OperationId operation, client::AcquireStatus status,
+                              FencingToken token) = 0;
+  // The program looks, and its library says that it holds: after a grant, and before each piece of
+  // work.
+  virtual void OnHoldBelieved(SimClient& client, const std::string& lock, FencingToken token) = 0;
+  virtual void OnReleaseCalled(SimClient& client, const std::string& lock, FencingToken token) = 0;
+  virtual void OnReleaseEnded(SimClient& client, const std::string& lock, FencingToken token,
+                              client::ReleaseStatus status) = 0;
+  // The resource behind a lock. Read: the value, or nothing when the token is refused. Write:
+  // `seen` is what was read under this hold; false when refused.
+  virtual std::optional<uint64_t> Read(const std::string& lock, FencingToken token,
+                                       bool is_believed) = 0;
+  virtual bool Write(const std::string& lock, FencingToken token, uint64_t seen,
+                     bool is_believed) = 0;
+};
 
 class SimClient : public Host {
  public:
@@ -34,14 +62,13 @@ class SimClient : public Host {
     Swarm swarm;
     std::vector<std::string> endpoints;
     std::function<HostId(const std::string& address)> host_of;
-    // Right after the machine reported a grant.
-    std::function<void(SimClient&, const std::string& lock, FencingToken)> on_granted;
-    // A piece of work under a hold that the machine says is valid at this moment.
-    std::function<void(SimClient&, const std::string& lock, FencingToken)> on_work;
+    ClientListener* listener = nullptr;
+    Omissions omitted_operations;    // acquires of this run that are not made, for shrinking
+    uint64_t* operations = nullptr;  // counts the acquires of the whole run
     std::function<void(const std::string&)> trace;  // may be empty
   };
 
-  SimClient(Scheduler* scheduler, SimNetwork* network, Options options);
+  SimClient(Scheduler* scheduler, SimNetwork* network, FaultBook* faults, Options options);
 
   void Start();
   void Crash();
@@ -53,6 +80,12 @@ class SimClient : public Host {
   [[nodiscard]] bool is_up() const { return fsm_ != nullptr; }
   [[nodiscard]] bool is_paused() const { return is_paused_; }
   [[nodiscard]] bool is_finished() const { return is_finished_; }
+  // Believes in a hold at this moment.
+  [[nodiscard]] bool IsHolding() const;
+  // The address of the node that it is attached to; empty without one.
+  [[nodiscard]] std::string server_address() const;
+  // What it has sent on its present or last connection, from the hello on.
+  [[nodiscard]] const std::string& sent() const { return sent_; }
   [[nodiscard]] HostId host() const { return options_.host; }
   [[nodiscard]] SessionId session_id() const;
   // Whether the program, looking now, would believe in any hold of this lock other than `except`.
@@ -81,8 +114,10 @@ class SimClient : public Host {
   struct Task {
     client::OperationId operation;
     std::string lock;
-    FencingToken token;    // not zero: held, as far as the task knows
-    bool is_busy = false;  // an acquire, a hold or a release is under way
+    FencingToken token;  // not zero: held, as far as the task knows
+    FencingToken last_token;
+    std::optional<uint64_t> seen;  // what it has read under this hold
+    bool is_busy = false;          // an acquire, a hold or a release is under way
   };
 
   void InProcess(std::function<void()> action);
@@ -95,6 +130,9 @@ class SimClient : public Host {
   void Think(size_t task);
   void BeginAcquire(size_t task);
   void Work(size_t task);
+  void ReadOrWrite(Task& task);
+  void MaybeWriteLate(const Task& task);
+  void MaybeCancel(client::OperationId operation);
   void EndTask(size_t task);
   void OnAcquired(const client::AcquireDone& done);
   void OnSessionEnded();
@@ -104,6 +142,7 @@ class SimClient : public Host {
 
   Scheduler* const scheduler_;
   SimNetwork* const network_;
+  FaultBook* const faults_;
   const Options options_;
   Random random_;
   SimClock clock_;
@@ -117,6 +156,7 @@ class SimClient : public Host {
   std::unique_ptr<client::SessionFsm> fsm_;
   std::map<client::LinkId, LinkId> links_;  // the machine's names to the network's
   std::map<LinkId, client::LinkId> fsm_links_;
+  std::string sent_;
   std::vector<Task> tasks_;
   std::deque<std::function<void()>> waiting_;
   bool is_turn_scheduled_ = false;

@@ -9,6 +9,7 @@
 #define LOCKD_TESTS_SIM_SIM_CLOCK_H_
 
 #include <cstdint>
+#include <optional>
 
 #include "protocol/base/random.h"
 #include "protocol/base/time.h"
@@ -18,16 +19,18 @@ namespace lockd::sim {
 
 class SimClock {
  public:
-  // `rate_ppm_max`: how far from true time the rate may be, in millionths; 2,480 keeps two clocks
-  // within 0.5 %.
-  SimClock(const Scheduler* scheduler, Random* random, int64_t rate_ppm_max)
+  // `has_offset`: begins anywhere, not at a second. `rate_ppm_max`: how far from true time the rate
+  // may be, in millionths; 2,480 keeps two clocks within 0.5 %.
+  SimClock(const Scheduler* scheduler, Random* random, bool has_offset, int64_t rate_ppm_max)
       : scheduler_(scheduler),
-        offset_(static_cast<int64_t>(random->Between(1, 1'000'000)) * kSeconds / 1'000),
+        offset_(static_cast<int64_t>(has_offset ? random->Between(1, 1'000'000'000) : 1'000) *
+                kSeconds / 1'000),
         rate_ppm_(
             static_cast<int64_t>(random->Between(0, static_cast<uint64_t>(2 * rate_ppm_max))) -
             rate_ppm_max) {}
 
   [[nodiscard]] LocalTime Now() const {
+    if (stands_at_.has_value()) return *stands_at_;
     const Time now = scheduler_->now();
     // In two parts, so that it is exact without overflow, and never goes back.
     return LocalTime(offset_ + now + now / 1'000'000 * rate_ppm_ +
@@ -44,10 +47,22 @@ class SimClock {
   }
   static constexpr Time kNever = INT64_MAX;
 
+  // The machine is suspended: CLOCK_MONOTONIC stands still until GoOn.
+  void StandStill() {
+    if (!stands_at_.has_value()) stands_at_ = Now();
+  }
+  void GoOn() {
+    if (!stands_at_.has_value()) return;
+    const LocalTime stood_at = *stands_at_;
+    stands_at_.reset();
+    offset_ -= Now() - stood_at;
+  }
+
  private:
   const Scheduler* scheduler_;
   int64_t offset_;
   int64_t rate_ppm_;
+  std::optional<LocalTime> stands_at_;
 };
 
 }  // namespace lockd::sim

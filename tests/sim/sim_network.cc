@@ -13,6 +13,7 @@ constexpr size_t kOpcodeOffset = 8;
 // A dial into a partition gives up by itself after this long, and so does the wait of a broken
 // connection's other side.
 constexpr Time kDialTimeout = kSeconds;
+constexpr size_t kOldFramesKept = 64;
 
 // Cuts what an encoder made into its frames.
 std::vector<std::string> CutFrames(const std::string& bytes) {
@@ -33,19 +34,19 @@ bool KeepsItsPlace(const std::string& frame) {
 
 }  // namespace
 
-SimNetwork::SimNetwork(Scheduler* scheduler, uint64_t seed, const Swarm& swarm, FaultCounts* faults)
-    : scheduler_(scheduler), random_(seed), swarm_(swarm), faults_(faults) {}
+SimNetwork::SimNetwork(Scheduler* scheduler, uint64_t seed, FaultBook* faults)
+    : scheduler_(scheduler), random_(seed), faults_(faults) {}
 
 void SimNetwork::AddHost(HostId id, Host* host) {
-  hosts_.emplace(id, host);
+  LOCKD_CHECK(id.value() == hosts_.size() + 1, "hosts are counted without gaps");
+  hosts_.push_back(host);
+  up_.push_back(false);
+  paths_.assign(hosts_.size() * hosts_.size(), Path{});
 }
 
 void SimNetwork::SetUp(HostId id, bool up) {
-  if (up) {
-    up_.insert(id);
-    return;
-  }
-  up_.erase(id);
+  up_[id.value() - 1] = up;
+  if (up) return;
   std::vector<LinkId> broken;
   for (auto& [link_id, link] : links_) {
     for (Side& side : link.sides) {
@@ -62,8 +63,19 @@ Time SimNetwork::Delay() {
   return delay;
 }
 
+Time SimNetwork::ArrivalOver(HostId from, HostId to, size_t bytes) {
+  Path& path = PathOf(from, to);
+  Time arrival = std::max(scheduler_->now() + Delay(), path.clogged_until);
+  if (path.bytes_per_second != 0) {
+    const Time takes =
+        static_cast<Time>(bytes * static_cast<uint64_t>(kSeconds) / path.bytes_per_second);
+    path.free_at = std::max(path.free_at, scheduler_->now()) + takes;
+    arrival = std::max(arrival, path.free_at);
+  }
+  return arrival;
+}
+
 // ---- Dialling
-// ---------------------------------------------------------------------------------------------------------------
 
 LinkId SimNetwork::Dial(HostId from, HostId to, bool is_peer_port) {
   const LinkId id(next_link_++);
@@ -82,7 +94,7 @@ LinkId SimNetwork::Dial(HostId from, HostId to, bool is_peer_port) {
     const HostId target = found->second.sides[1].host;
     if (IsBlocked(dialer, target) || IsBlocked(target, dialer)) {
       scheduler_->After(kDialTimeout, [this, id] { FailDial(id, false); });
-    } else if (!up_.contains(target) || !found->second.sides[1].hears) {
+    } else if (!IsUp(target) || !found->second.sides[1].hears) {
       scheduler_->After(Delay(), [this, id] { FailDial(id, true); });
     } else {
       Establish(id);
@@ -94,11 +106,11 @@ LinkId SimNetwork::Dial(HostId from, HostId to, bool is_peer_port) {
 void SimNetwork::Establish(LinkId id) {
   Link& link = links_.at(id);
   link.is_established = true;
-  hosts_.at(link.sides[1].host)->OnAccepted(id, link.is_peer);
+  HostAt(link.sides[1].host)->OnAccepted(id, link.is_peer);
   scheduler_->After(Delay(), [this, id] {
     const auto found = links_.find(id);
     if (found == links_.end() || !found->second.sides[0].hears) return;
-    hosts_.at(found->second.sides[0].host)->OnDialed(id);
+    HostAt(found->second.sides[0].host)->OnDialed(id);
   });
 }
 
@@ -107,11 +119,10 @@ void SimNetwork::FailDial(LinkId id, bool refused) {
   if (found == links_.end()) return;
   const Side dialer = found->second.sides[0];
   links_.erase(found);
-  if (dialer.hears) hosts_.at(dialer.host)->OnDialFailed(id, refused);
+  if (dialer.hears) HostAt(dialer.host)->OnDialFailed(id, refused);
 }
 
 // ---- Carrying
-// ---------------------------------------------------------------------------------------------------------------
 
 void SimNetwork::Send(LinkId id, HostId from, std::string bytes) {
   const auto found = links_.find(id);
@@ -122,40 +133,90 @@ void SimNetwork::Send(LinkId id, HostId from, std::string bytes) {
     SendStream(id, link, to, std::move(bytes));
     return;
   }
-  for (std::string& frame : CutFrames(bytes)) SendFrame(id, link, to, std::move(frame));
+  for (std::string& frame : CutFrames(bytes)) {
+    if (on_peer_frame) on_peer_frame(from, link.sides[to].host, frame);
+    SendFrame(id, link, to, std::move(frame));
+  }
+}
+
+void SimNetwork::SendRaw(LinkId id, HostId from, std::string bytes) {
+  const auto found = links_.find(id);
+  if (found == links_.end() || bytes.empty()) return;
+  const int to = found->second.sides[0].host == from ? 1 : 0;
+  SendStream(id, found->second, to, std::move(bytes));
+}
+
+bool SimNetwork::MaybeTear(LinkId id, Link& link, int to, const std::string& bytes) {
+  if (!faults_->Strikes(Fault::kResetInFrame)) return false;
+  std::string part = bytes.substr(0, random_.Below(bytes.size()));
+  Side& side = link.sides[to];
+  side.earliest = std::max(side.earliest, scheduler_->now() + Delay());
+  scheduler_->At(side.earliest, [this, id, to, part = std::move(part)]() mutable {
+    Arrive(id, to, std::move(part));
+  });
+  Break(id);  // both sides hear of it, behind these bytes
+  return true;
+}
+
+void SimNetwork::MaybeCorrupt(std::string* bytes) {
+  if (!faults_->Strikes(Fault::kBytesCorrupted)) return;
+  (*bytes)[random_.Below(bytes->size())] ^= static_cast<char>(1u << random_.Below(8));
 }
 
 void SimNetwork::SendStream(LinkId id, Link& link, int to, std::string bytes) {
+  if (link.is_dead || MaybeTear(id, link, to, bytes)) return;
+  MaybeCorrupt(&bytes);
   Side& side = link.sides[to];
-  side.earliest = std::max(side.earliest, scheduler_->now() + Delay());
+  Time arrival = ArrivalOver(link.sides[1 - to].host, side.host, bytes.size());
+  // In a stream all that follows waits behind what is late.
+  if (faults_->Strikes(Fault::kDelaySpike)) {
+    arrival += static_cast<Time>(random_.Between(1, 500)) * kMillis;
+  }
+  side.earliest = std::max(side.earliest, arrival);
   scheduler_->At(side.earliest, [this, id, to, bytes = std::move(bytes)]() mutable {
     Arrive(id, to, std::move(bytes));
   });
 }
 
 void SimNetwork::SendFrame(LinkId id, Link& link, int to, std::string frame) {
+  const HostId from = link.sides[1 - to].host;
   Side& side = link.sides[to];
-  Time arrival = std::max(side.earliest, scheduler_->now() + Delay());
+  if (link.is_dead || MaybeTear(id, link, to, frame)) return;
+  Time arrival = std::max(side.earliest, ArrivalOver(from, side.host, frame.size()));
   if (KeepsItsPlace(frame)) {
     side.earliest = arrival;
   } else {
-    if (random_.Chance(swarm_.frame_lost, 10'000)) {
-      ++(*faults_)[static_cast<size_t>(Fault::kFrameLost)];
-      return;
+    if (faults_->Strikes(Fault::kFrameLost)) return;
+    if (faults_->Strikes(Fault::kFrameReordered)) {
+      arrival += static_cast<Time>(random_.Between(1, 10)) * kMillis;
     }
-    if (random_.Chance(swarm_.frame_delayed, 10'000)) {
-      ++(*faults_)[static_cast<size_t>(Fault::kFrameDelayed)];
-      arrival += static_cast<Time>(random_.Between(1, 500)) * kMillis;
+    if (faults_->Strikes(Fault::kDelaySpike)) {
+      arrival += static_cast<Time>(random_.Between(10, 500)) * kMillis;
     }
-    if (random_.Chance(swarm_.frame_duplicated, 10'000)) {
-      ++(*faults_)[static_cast<size_t>(Fault::kFrameDuplicated)];
+    if (faults_->Strikes(Fault::kFrameDuplicated)) {
       const Time again = arrival + static_cast<Time>(random_.Between(0, 100)) * kMillis;
       scheduler_->At(again, [this, id, to, frame]() mutable { Arrive(id, to, std::move(frame)); });
     }
+    Replay(id, from, side.host, to, frame);
+    MaybeCorrupt(&frame);
   }
   scheduler_->At(arrival, [this, id, to, frame = std::move(frame)]() mutable {
     Arrive(id, to, std::move(frame));
   });
+}
+
+void SimNetwork::Replay(LinkId id, HostId from, HostId to, int side, const std::string& frame) {
+  std::vector<std::string>& old = old_frames_[{from, to}];
+  if (!old.empty() && faults_->Strikes(Fault::kFrameReplayed)) {
+    scheduler_->After(Delay(), [this, id, side, again = old[random_.Below(old.size())]]() mutable {
+      Arrive(id, side, std::move(again));
+    });
+  }
+  if (old.size() < kOldFramesKept) {
+    old.push_back(frame);
+  } else if (random_.Chance(1, 50)) {
+    old[random_.Below(old.size())] = frame;  // some stay for long
+  }
 }
 
 void SimNetwork::Arrive(LinkId id, int to, std::string bytes) {
@@ -163,17 +224,16 @@ void SimNetwork::Arrive(LinkId id, int to, std::string bytes) {
   if (found == links_.end()) return;
   Link& link = found->second;
   Side& side = link.sides[to];
-  if (!side.hears) return;
+  if (!side.hears || link.is_dead) return;
   if (IsBlocked(link.sides[1 - to].host, side.host) || !side.waiting.empty()) {
     // A stream's bytes wait for the end of the partition; a peer's frame is lost.
     if (!link.is_peer) side.waiting.push_back(std::move(bytes));
     return;
   }
-  hosts_.at(side.host)->OnBytes(id, std::move(bytes));
+  HostAt(side.host)->OnBytes(id, std::move(bytes));
 }
 
 // ---- Breaking
-// ---------------------------------------------------------------------------------------------------------------
 
 void SimNetwork::Close(LinkId id, HostId from) {
   const auto found = links_.find(id);
@@ -213,44 +273,92 @@ void SimNetwork::TellClosed(LinkId id, int side) {
   listener.hears = false;
   if (!found->second.sides[1 - side].hears) links_.erase(found);
   if (was_established) {
-    hosts_.at(host)->OnLinkClosed(id);
+    HostAt(host)->OnLinkClosed(id);
   } else {
-    hosts_.at(host)->OnDialFailed(id, false);
+    HostAt(host)->OnDialFailed(id, false);
   }
 }
 
-void SimNetwork::Heal() {
-  blocked_.clear();
+std::vector<LinkId> SimNetwork::EstablishedOf(HostId host) const {
+  std::vector<LinkId> established;
+  for (const auto& [id, link] : links_) {
+    const bool is_of = host.is_zero() || link.sides[0].host == host || link.sides[1].host == host;
+    if (is_of && link.is_established && !link.is_dead && link.sides[0].hears &&
+        link.sides[1].hears) {
+      established.push_back(id);
+    }
+  }
+  return established;
+}
+
+void SimNetwork::ResetOne(HostId host, Random* random) {
+  const std::vector<LinkId> established = EstablishedOf(host);
+  if (!established.empty()) Break(established[random->Below(established.size())]);
+}
+
+void SimNetwork::ResetAllOf(HostId host) {
+  for (const LinkId link : EstablishedOf(host)) Break(link);
+}
+
+void SimNetwork::HalfOpenOne(Random* random, Time until) {
+  const std::vector<LinkId> established = EstablishedOf(HostId(0));
+  if (established.empty()) return;
+  const LinkId id = established[random->Below(established.size())];
+  links_.at(id).is_dead = true;
+  scheduler_->At(until, [this, id] {
+    if (links_.contains(id)) Break(id);
+  });
+}
+
+// ---- Paths
+
+void SimNetwork::BlockBothWays(HostId a, HostId b) {
+  Block(a, b);
+  Block(b, a);
+}
+
+void SimNetwork::Unblock(HostId from, HostId to) {
+  Path& path = PathOf(from, to);
+  if (!std::exchange(path.blocked, false)) return;
   std::vector<std::pair<LinkId, int>> waiting;
   for (auto& [id, link] : links_) {
     for (int side = 0; side < 2; ++side) {
-      if (!link.sides[side].waiting.empty()) waiting.emplace_back(id, side);
+      if (link.sides[side].host == to && link.sides[1 - side].host == from &&
+          !link.sides[side].waiting.empty()) {
+        waiting.emplace_back(id, side);
+      }
     }
   }
-  for (const auto& [id, to] : waiting) {
+  for (const auto& [id, side] : waiting) {
     // At once: what is already scheduled to arrive later was sent later.
     std::vector<std::string> bytes;
     const auto found = links_.find(id);
     if (found == links_.end()) continue;
-    bytes.swap(found->second.sides[to].waiting);
-    for (std::string& each : bytes) Arrive(id, to, std::move(each));
+    bytes.swap(found->second.sides[side].waiting);
+    for (std::string& each : bytes) Arrive(id, side, std::move(each));
   }
 }
 
-void SimNetwork::ResetOne() {
-  std::vector<LinkId> established;
-  for (const auto& [id, link] : links_) {
-    if (link.is_established && link.sides[0].hears && link.sides[1].hears)
-      established.push_back(id);
+void SimNetwork::UnblockAll() {
+  for (uint64_t from = 1; from <= hosts_.size(); ++from) {
+    for (uint64_t to = 1; to <= hosts_.size(); ++to) Unblock(HostId(from), HostId(to));
   }
-  if (established.empty()) return;
-  ++(*faults_)[static_cast<size_t>(Fault::kConnectionReset)];
-  Break(established[random_.Below(established.size())]);
 }
 
-void SimNetwork::StopFaults() {
-  swarm_.frame_lost = swarm_.frame_duplicated = swarm_.frame_delayed = 0;
-  Heal();
+void SimNetwork::Clog(HostId from, HostId to, Time until) {
+  Path& path = PathOf(from, to);
+  path.clogged_until = std::max(path.clogged_until, until);
+}
+
+void SimNetwork::SetBandwidth(HostId from, HostId to, uint64_t bytes_per_second) {
+  Path& path = PathOf(from, to);
+  path.bytes_per_second = bytes_per_second;
+  path.free_at = scheduler_->now();
+}
+
+void SimNetwork::Heal() {
+  UnblockAll();
+  for (Path& path : paths_) path = Path{};
 }
 
 }  // namespace lockd::sim

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "protocol/base/check.h"
 
@@ -16,13 +17,14 @@ constexpr Time kRedialPause = 50 * kMillis;
 
 }  // namespace
 
-SimNode::SimNode(Scheduler* scheduler, SimNetwork* network, FaultCounts* faults, Options options)
+SimNode::SimNode(Scheduler* scheduler, SimNetwork* network, FaultBook* faults, Options options)
     : scheduler_(scheduler),
       network_(network),
       faults_(faults),
       options_(std::move(options)),
       random_(options_.seed),
-      clock_(scheduler, &random_, options_.clock_rate_ppm_max) {
+      clock_(scheduler, &random_, faults->Strikes(Fault::kClockOffset),
+             faults->Strikes(Fault::kClockDrift) ? options_.swarm.clock_rate_ppm_max : 0) {
   network_->AddHost(options_.host, this);
 }
 
@@ -31,11 +33,9 @@ void SimNode::Trace(const std::string& text) const {
 }
 
 // ---- Life
-// -------------------------------------------------------------------------------------------------------------------
 
-void SimNode::Start() {
-  LOCKD_CHECK(!is_up(), "started twice");
-  ++life_;
+// Empty: this start came to nothing, and what follows from that has been done.
+std::optional<storage::OpenedLog> SimNode::OpenLog() {
   storage::LogStoreOptions options;
   options.directory = kWalDirectory;
   options.node_id = options_.node_id;
@@ -43,9 +43,62 @@ void SimNode::Start() {
   options.incarnation_draw = Incarnation(random_.Next() >> 1 | 1);
   options.segment_bytes = kSegmentBytes;
   options.tail_bytes_max = kTailBytesMax;
+  if (life_ > 1 && faults_->Strikes(Fault::kCrashInRecovery)) {
+    disk_.CutPowerAt(random_.Between(1, 8));
+  }
   absl::StatusOr<storage::OpenedLog> opened = storage::LogStore::Open(&disk_, options);
-  LOCKD_CHECK(opened.ok(), "node ", options_.node_id,
-              " cannot open its log: ", std::string(opened.status().message()));
+  if (opened.ok() && disk_.power_is_on()) {
+    disk_.CutPowerAt(storage::MemFileSystem::kNever);
+    return *std::move(opened);
+  }
+  const std::string why(opened.status().message());
+  const bool power_went = !disk_.power_is_on();
+  const bool may_fail = power_went || disk_fails_ || disk_is_full_;
+  opened = absl::CancelledError();  // closes its files
+  EndProcess(power_went ? DrawUnsynced() : storage::MemFileSystem::Unsynced::kKept);
+  if (may_fail) {
+    Trace(absl::StrCat("does not come up: ", power_went ? "power cut" : why));
+    options_.on_exit(*this);
+  } else {
+    LOCKD_CHECK(was_damaged_, "SoundDiskAccepted: node ", options_.node_id,
+                " refuses a disk that nobody has damaged: ", why);
+    Lose(why);
+  }
+  return std::nullopt;
+}
+
+// False: this node cannot be counted on any more.
+bool SimNode::AcceptRecovered(const raft::RecoveredLog& log) {
+  if (is_wiped_) return true;  // what becomes of it is the cluster's business
+  std::string difference;
+  switch (shadow_.OnRecovered(log, &difference)) {
+    case DiskShadow::Verdict::kExact:
+      return true;
+    case DiskShadow::Verdict::kLostLastWrite:
+      // Damage within the last batch cannot be told from a write that was under way; an operator
+      // who knows of the damage does not start such a node (consensus/README.md).
+      LOCKD_CHECK(was_damaged_, "DurableNeverLost: node ", options_.node_id,
+                  " lost its last acknowledged write: ", difference);
+      return false;
+    case DiskShadow::Verdict::kWrong:
+      LOCKD_UNREACHABLE("NeverSilentlyWrong: node ", options_.node_id,
+                        " accepts a log that it never wrote: ", difference);
+  }
+  return false;
+}
+
+void SimNode::Start() {
+  LOCKD_CHECK(!is_up(), "started twice");
+  if (is_lost_) return;
+  ++life_;
+  std::optional<storage::OpenedLog> opened = OpenLog();
+  if (!opened.has_value()) return;
+  if (!AcceptRecovered(opened->log)) {
+    opened.reset();
+    EndProcess(storage::MemFileSystem::Unsynced::kKept);
+    Lose("its last write is gone");
+    return;
+  }
   store_ = std::move(opened->store);
 
   node::NodeOptions node_options;
@@ -58,6 +111,9 @@ void SimNode::Start() {
   node_options.bootstrap_members = options_.members;
   node_options.cluster_id_draw = ClusterId(random_.Next() >> 1 | 1);
   node_options.seed = random_.Next();
+  node_options.heartbeat_ms = options_.swarm.heartbeat_ms;
+  node_options.election_ms_min = options_.swarm.election_ms_min;
+  node_options.election_ms_max = options_.swarm.election_ms_max;
   Trace(absl::StrCat("starts, life ", life_, ", log to ", opened->log.last_index));
   node_ =
       std::make_unique<node::Node>(std::move(node_options), std::move(opened->log), clock_.Now());
@@ -66,16 +122,37 @@ void SimNode::Start() {
   ScheduleTurn();
 }
 
-void SimNode::Crash(bool in_write, storage::MemFileSystem::Unsynced unsynced) {
+storage::MemFileSystem::Unsynced SimNode::DrawUnsynced() {
+  using Unsynced = storage::MemFileSystem::Unsynced;
+  if (faults_->Strikes(Fault::kUnsyncedGarbled)) return Unsynced::kRandomGarbled;
+  if (faults_->Strikes(Fault::kUnsyncedReordered)) return Unsynced::kRandom;
+  if (faults_->Strikes(Fault::kUnsyncedLost)) return Unsynced::kLost;
+  return Unsynced::kKept;  // the process died, not the machine
+}
+
+void SimNode::Crash() {
   if (!is_up()) return;
-  Trace(absl::StrCat("crashes", in_write ? " in a write" : ""));
-  if (in_write && !disk_jobs_.empty()) {
-    if (const auto* write = std::get_if<storage::LogWrite>(&disk_jobs_.front())) {
-      ++(*faults_)[static_cast<size_t>(Fault::kCrashInWrite)];
+  Trace("crashes");
+  if (!disk_jobs_.empty()) {
+    if (const auto* write = std::get_if<storage::LogWrite>(&disk_jobs_.front());
+        write != nullptr && faults_->Strikes(Fault::kCrashInWrite)) {
       disk_.CutPowerAt(random_.Between(1, 3));
+      shadow_.OnWriteStarted(*write);
       (void)store_->Write(*write);  // fails somewhere, or is whole and was never acknowledged
     }
   }
+  EndProcess(DrawUnsynced());
+}
+
+void SimNode::Stop() {
+  if (!is_up() || is_paused_) return;
+  Trace("is told to stop");
+  node_->OnStop();
+  RunTurn();
+  InProcessAfter(5 * kMillis, [this] { EndProcess(storage::MemFileSystem::Unsynced::kKept); });
+}
+
+void SimNode::EndProcess(storage::MemFileSystem::Unsynced unsynced) {
   node_.reset();
   store_.reset();
   connections_.clear();
@@ -86,20 +163,126 @@ void SimNode::Crash(bool in_write, storage::MemFileSystem::Unsynced unsynced) {
   is_paused_ = false;
   is_turn_scheduled_ = false;
   timer_at_ = SimClock::kNever;
+  clock_.GoOn();
+  disk_fails_ = false;
   ++life_;  // what is scheduled for the old life finds another one
   disk_.Crash(unsynced, &random_);
   network_->SetUp(options_.host, false);
 }
 
-void SimNode::Pause() {
-  if (is_up()) is_paused_ = true;
+void SimNode::Exit(const std::string& why) {
+  Trace(absl::StrCat("gives up: ", why));
+  EndProcess(storage::MemFileSystem::Unsynced::kKept);
+  options_.on_exit(*this);
+}
+
+void SimNode::Lose(const std::string& why) {
+  Trace(absl::StrCat("is lost for good: ", why));
+  is_lost_ = true;
+}
+
+void SimNode::Pause(bool suspended) {
+  if (!is_up()) return;
+  is_paused_ = true;
+  if (suspended) clock_.StandStill();
 }
 
 void SimNode::Resume() {
+  clock_.GoOn();
   is_paused_ = false;
   std::deque<std::function<void()>> waiting;
   waiting.swap(waiting_);
-  for (std::function<void()>& action : waiting) action();
+  const uint64_t life = life_;
+  for (std::function<void()>& action : waiting) {
+    if (life == life_) action();
+  }
+}
+
+// ---- Damage
+
+void SimNode::FailNextWrite() {
+  disk_fails_ = true;
+  disk_.FailNextWrite();
+}
+void SimNode::FailNextSync() {
+  disk_fails_ = true;
+  disk_.FailNextSync();
+}
+void SimNode::FailNextRead() {
+  disk_fails_ = true;
+  disk_.FailReadAt(random_.Between(1, 4));
+}
+
+void SimNode::FillDisk() {
+  disk_is_full_ = true;
+  disk_.set_capacity_bytes(0);
+}
+void SimNode::FreeDisk() {
+  disk_is_full_ = false;
+  disk_.set_capacity_bytes(storage::MemFileSystem::kNever);
+}
+
+std::vector<std::string> SimNode::LogFiles() {
+  std::vector<std::string> paths;
+  absl::StatusOr<std::vector<std::string>> names = disk_.List(kWalDirectory);
+  if (!names.ok()) return paths;
+  for (const std::string& name : *names) {
+    if (absl::StartsWith(name, "wal-")) paths.push_back(absl::StrCat(kWalDirectory, "/", name));
+  }
+  return paths;
+}
+
+void SimNode::CopyAFile() {
+  const std::vector<std::string> files = LogFiles();
+  if (files.empty()) return;
+  copied_path_ = files[random_.Below(files.size())];
+  copied_contents_ = disk_.Contents(copied_path_);
+}
+
+bool SimNode::DamageDisk(Damage damage) {
+  LOCKD_CHECK(!is_up(), "damage at rest only");
+  const std::vector<std::string> files = LogFiles();
+  if (files.empty()) return false;
+  const std::string& path = files[random_.Below(files.size())];
+  const uint64_t sectors = disk_.Contents(path).size() / storage::MemFileSystem::kSectorBytes;
+  if (sectors == 0) return false;
+  const uint64_t sector = random_.Below(sectors);
+  const auto offset = static_cast<size_t>(sector * storage::MemFileSystem::kSectorBytes);
+  switch (damage) {
+    case Damage::kBitRot:
+      disk_.FlipByte(path, offset + random_.Below(storage::MemFileSystem::kSectorBytes),
+                     static_cast<uint8_t>(1u << random_.Below(8)));
+      break;
+    case Damage::kUnreadable:
+      disk_.MakeUnreadable(path, sector);
+      break;
+    case Damage::kMisdirected: {
+      const std::string& other = files[random_.Below(files.size())];
+      std::string contents = disk_.Contents(other);
+      const std::string moved =
+          disk_.Contents(path).substr(offset, storage::MemFileSystem::kSectorBytes);
+      const uint64_t there = random_.Below(contents.size() / storage::MemFileSystem::kSectorBytes);
+      contents.replace(there * storage::MemFileSystem::kSectorBytes, moved.size(), moved);
+      disk_.SetContents(other, std::move(contents));
+      break;
+    }
+    case Damage::kStaleFile:
+      // Not of the newest file: a disk that went back in time as a whole shows no trace of it.
+      // (The last name may be that of a file prepared for the next segment.)
+      if (files.size() < 3 || copied_path_.empty() || copied_path_ >= files[files.size() - 2] ||
+          !disk_.Exists(copied_path_) || disk_.Contents(copied_path_) == copied_contents_) {
+        return false;
+      }
+      disk_.SetContents(copied_path_, copied_contents_);
+      break;
+    case Damage::kWiped:
+      for (const std::string& file : files) disk_.Remove(file);
+      is_wiped_ = true;
+      shadow_.Forget();
+      break;
+  }
+  was_damaged_ = true;
+  return true;
 }
 
 void SimNode::InProcess(std::function<void()> action) {
@@ -118,24 +301,32 @@ void SimNode::InProcessAfter(Time delay, std::function<void()> action) {
 }
 
 // ---- Turns
-// ------------------------------------------------------------------------------------------------------------------
 
 void SimNode::ScheduleTurn() {
   if (is_turn_scheduled_) return;
   is_turn_scheduled_ = true;
-  InProcessAfter(static_cast<Time>(random_.Between(1, 40)) * kMicros, [this] { RunTurn(); });
+  Time delay = static_cast<Time>(random_.Between(1, 40)) * kMicros;
+  if (is_slow_) delay += static_cast<Time>(random_.Between(1, 30)) * kMillis;
+  InProcessAfter(delay, [this] { RunTurn(); });
 }
 
 void SimNode::RunTurn() {
   is_turn_scheduled_ = false;
-  node_->OnTime(clock_.Now(), WallTime(scheduler_->now() / kMillis));
-  CarryOut(node_->TakeActions());
+  node_->OnTime(clock_.Now(), WallTime(scheduler_->now() / kMillis + wall_offset_ms_));
+  node::NodeActions actions = node_->TakeActions();
+  if (actions.fatal.has_value()) {
+    LOCKD_CHECK(is_wiped_, "node ", options_.node_id, " gives up: ", actions.fatal->message);
+    Trace(absl::StrCat("gives up: ", actions.fatal->message));
+    EndProcess(storage::MemFileSystem::Unsynced::kKept);
+    Lose("a wiped disk");
+    return;
+  }
+  CarryOut(std::move(actions));
   options_.after_turn(*this);
 }
 
 void SimNode::CarryOut(node::NodeActions actions) {
   for (const node::NodeNote& note : actions.notes) Trace(note.text);
-  LOCKD_CHECK(!actions.fatal, "node ", options_.node_id, " gives up: ", actions.fatal->message);
   for (node::PeerOutput& output : actions.peers) {
     const LinkId link(output.link.value());
     network_->Send(link, options_.host, std::move(output.bytes));
@@ -165,7 +356,6 @@ void SimNode::ArmTimer(LocalTime wakeup) {
 }
 
 // ---- Connections
-// ------------------------------------------------------------------------------------------------------------
 
 void SimNode::DialMembers() {
   for (const state::Member& member : node_->peers()) {
@@ -235,8 +425,15 @@ void SimNode::DeliverFrames(LinkId link) {
     FrameView frame;
     const FrameDecoder::Result result = connection.decoder.Next(&frame);
     if (result == FrameDecoder::Result::kNeedMore) return;
-    LOCKD_CHECK(result == FrameDecoder::Result::kFrame, "our own frames do not decode: ",
-                std::string(connection.decoder.status().message()));
+    if (result != FrameDecoder::Result::kFrame) {
+      const absl::Status error = connection.decoder.status();
+      if (connection.is_peer) {
+        node_->OnPeerGarbage(peer_link, error);
+      } else {
+        node_->OnClientGarbage(client, error);
+      }
+      return;
+    }
     if (connection.is_peer) {
       node_->OnPeerFrame(peer_link, frame);
     } else {
@@ -275,7 +472,6 @@ void SimNode::Drop(LinkId link) {
 }
 
 // ---- Disk
-// -------------------------------------------------------------------------------------------------------------------
 
 Time SimNode::DiskLatency() {
   Time latency = static_cast<Time>(random_.Between(80, 400)) * kMicros;
@@ -287,17 +483,24 @@ Time SimNode::DiskLatency() {
 void SimNode::StartNextDiskJob() {
   if (disk_jobs_.empty()) return;
   // The disk goes on while the process is paused; only the completion waits.
-  scheduler_->After(DiskLatency(), [this, life = life_] {
+  scheduler_->After(DiskLatency() + std::exchange(disk_stall_, 0), [this, life = life_] {
     if (life == life_) FinishDiskJob();
   });
 }
 
 void SimNode::FinishDiskJob() {
-  const node::DiskJob job = std::move(disk_jobs_.front());
+  node::DiskJob job = std::move(disk_jobs_.front());
   disk_jobs_.pop_front();
-  if (const auto* write = std::get_if<storage::LogWrite>(&job)) {
+  if (auto* write = std::get_if<storage::LogWrite>(&job)) {
+    shadow_.OnWriteStarted(*write);
     const absl::Status status = store_->Write(*write);
-    LOCKD_CHECK(status.ok(), "write failed: ", std::string(status.message()));
+    if (!status.ok()) {
+      LOCKD_CHECK(disk_fails_ || disk_is_full_, "write failed: ", std::string(status.message()));
+      Exit(std::string(status.message()));
+      return;
+    }
+    shadow_.OnWriteDone(*write);
+    options_.on_durable(*this, *write);
     InProcess([this, id = write->id] {
       node_->OnWriteDone({id});
       ScheduleTurn();
@@ -305,7 +508,12 @@ void SimNode::FinishDiskJob() {
   } else {
     const auto& read = std::get<storage::LogRead>(job);
     absl::StatusOr<std::vector<raft::Entry>> entries = store_->Read(read);
-    LOCKD_CHECK(entries.ok(), "read failed: ", std::string(entries.status().message()));
+    if (!entries.ok()) {
+      LOCKD_CHECK(disk_fails_ || was_damaged_,
+                  "read failed: ", std::string(entries.status().message()));
+      Exit(std::string(entries.status().message()));
+      return;
+    }
     InProcess([this, done = storage::LogReadDone{read.id, *std::move(entries)}]() mutable {
       node_->OnReadDone(std::move(done));
       ScheduleTurn();

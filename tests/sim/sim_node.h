@@ -1,7 +1,10 @@
 // SimNode: one lockd process on its own machine: the shipping Node over the shipping LogStore, on a
 // simulated disk, clock and network. The rim of server/net with the sockets and threads left out.
 //
-// It lives, crashes, is paused and starts again; its disk and its clock live on.
+// It lives, crashes, is paused and starts again; its disk and its clock live on. A process that
+// cannot go on (a failed write, a damaged log) ends by itself, as lockd does; somebody starts it
+// again. When a start refuses the disk for good, the node is lost for the rest of the run: to bring
+// it back under a new identity is an operator's work.
 //
 // Threading: one thread.
 #ifndef LOCKD_TESTS_SIM_SIM_NODE_H_
@@ -12,6 +15,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -20,10 +24,11 @@
 #include "protocol/base/random.h"
 #include "protocol/frame_decoder.h"
 #include "server/node/node.h"
+#include "tests/sim/disk_shadow.h"
+#include "tests/sim/fault_book.h"
 #include "tests/sim/scheduler.h"
 #include "tests/sim/sim_clock.h"
 #include "tests/sim/sim_network.h"
-#include "tests/sim/swarm.h"
 #include "tests/support/mem_file_system.h"
 
 namespace lockd::sim {
@@ -35,29 +40,58 @@ class SimNode : public Host {
     NodeId node_id;
     std::vector<state::Member> members;  // of the whole cluster
     uint64_t seed = 0;
-    int64_t clock_rate_ppm_max = 0;
+    Swarm swarm;
     // Which host answers at a member's peer address.
     std::function<HostId(NodeId)> host_of;
     // After each turn, with everything that the turn changed in place.
     std::function<void(SimNode&)> after_turn;
+    // Before the completion of a write reaches the node.
+    std::function<void(SimNode&, const storage::LogWrite&)> on_durable;
+    // The process has ended by itself; it should be started again after a while.
+    std::function<void(SimNode&)> on_exit;
     std::function<void(const std::string&)> trace;  // may be empty
   };
 
-  SimNode(Scheduler* scheduler, SimNetwork* network, FaultCounts* faults, Options options);
+  SimNode(Scheduler* scheduler, SimNetwork* network, FaultBook* faults, Options options);
 
+  // -- process --
   void Start();
-  // Power off. `in_write`: in the middle of the disk write that is under way, if one is.
-  void Crash(bool in_write, storage::MemFileSystem::Unsynced unsynced);
-  // The process stands still; what arrives waits.
-  void Pause();
+  // Power off, or only the process; what the disk keeps is drawn from the swarm.
+  void Crash();
+  // An orderly stop: what the node says last is sent, then it is gone.
+  void Stop();
+  // The process stands still; what arrives waits. `suspended`: its monotonic clock too.
+  void Pause(bool suspended);
   void Resume();
+  void set_is_slow(bool slow) { is_slow_ = slow; }
+
+  // -- disk and clocks --
   void set_disk_is_slow(bool slow) { disk_is_slow_ = slow; }
+  // The job that is begun next takes so much longer.
+  void StallDisk(Time stall) { disk_stall_ = stall; }
+  void FailNextWrite();
+  void FailNextSync();
+  void FailNextRead();
+  // No file grows any more, until Free.
+  void FillDisk();
+  void FreeDisk();
+  // Damage at rest; only while the node is down. True if there was something to damage.
+  enum class Damage : uint8_t { kBitRot, kUnreadable, kMisdirected, kStaleFile, kWiped };
+  bool DamageDisk(Damage damage);
+  // Remembers one file as it is now, for kStaleFile.
+  void CopyAFile();
+  void StepWallClock(int64_t by_ms) { wall_offset_ms_ += by_ms; }
 
   [[nodiscard]] bool is_up() const { return node_ != nullptr; }
   [[nodiscard]] bool is_paused() const { return is_paused_; }
+  // Its disk is gone for good: no demand is made of it any more.
+  [[nodiscard]] bool is_lost() const { return is_lost_; }
+  // Something was done to its disk that no majority of disks may suffer.
+  [[nodiscard]] bool was_damaged() const { return was_damaged_; }
   [[nodiscard]] HostId host() const { return options_.host; }
   [[nodiscard]] NodeId node_id() const { return options_.node_id; }
   [[nodiscard]] const node::Node& node() const { return *node_; }
+  [[nodiscard]] const DiskShadow& shadow() const { return shadow_; }
   // Counts the lives of this process, from 1.
   [[nodiscard]] uint64_t life() const { return life_; }
 
@@ -78,6 +112,13 @@ class SimNode : public Host {
   void InProcess(std::function<void()> action);
   // The same after a delay.
   void InProcessAfter(Time delay, std::function<void()> action);
+  void EndProcess(storage::MemFileSystem::Unsynced unsynced);
+  // The process ends by itself.
+  void Exit(const std::string& why);
+  void Lose(const std::string& why);
+  storage::MemFileSystem::Unsynced DrawUnsynced();
+  std::optional<storage::OpenedLog> OpenLog();
+  bool AcceptRecovered(const raft::RecoveredLog& log);
   void ScheduleTurn();
   void RunTurn();
   void CarryOut(node::NodeActions actions);
@@ -89,22 +130,34 @@ class SimNode : public Host {
   void FinishDiskJob();
   void StartFileJobs();
   Time DiskLatency();
+  [[nodiscard]] std::vector<std::string> LogFiles();
   void Trace(const std::string& text) const;
 
   Scheduler* const scheduler_;
   SimNetwork* const network_;
-  FaultCounts* const faults_;
+  FaultBook* const faults_;
   const Options options_;
 
   // The machine: outlives crashes.
   Random random_;
   SimClock clock_;
+  int64_t wall_offset_ms_ = 0;
   storage::MemFileSystem disk_;
+  DiskShadow shadow_;
   bool disk_is_slow_ = false;
+  bool disk_is_full_ = false;
+  Time disk_stall_ = 0;
+  bool disk_fails_ = false;  // an error is due: the process may end by it
+  bool was_damaged_ = false;
+  bool is_wiped_ = false;
+  bool is_lost_ = false;
+  std::string copied_path_;  // for kStaleFile
+  std::string copied_contents_;
 
   // The process: gone at a crash.
   uint64_t life_ = 0;
   bool is_paused_ = false;
+  bool is_slow_ = false;
   std::unique_ptr<node::Node> node_;
   std::unique_ptr<storage::LogStore> store_;
   std::map<LinkId, Connection> connections_;

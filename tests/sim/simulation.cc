@@ -1,26 +1,31 @@
 #include "tests/sim/simulation.h"
 
+#include <algorithm>
 #include <map>
 #include <memory>
+#include <set>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "client/fence_gate.h"
 #include "protocol/base/check.h"
+#include "tests/sim/client_checks.h"
+#include "tests/sim/fault_injector.h"
 #include "tests/sim/log_checker.h"
 #include "tests/sim/sim_client.h"
 #include "tests/sim/sim_network.h"
 #include "tests/sim/sim_node.h"
+#include "tests/sim/stranger.h"
 
 namespace lockd::sim {
 namespace {
 
-constexpr uint64_t kFirstClientHost = 101;
-// After the last fault: how long until everything must be in order. Far above what it should take;
-// the bounds of the design have tests of their own.
-constexpr Time kConvergenceTime = 60 * kSeconds;
-constexpr Time kFormationTime = 5 * kSeconds;
+constexpr Time kFormationTime = 10 * kSeconds;
+// The bounds of the design, once a majority is healed.
+constexpr Time kAnswerTime = 5 * kSeconds;
+constexpr Time kExpirySlack = kSeconds;
+// For what is frozen longer: until it has caught up.
+constexpr Time kCatchUpTime = 20 * kSeconds;
 
 class Simulation {
  public:
@@ -29,56 +34,43 @@ class Simulation {
   SimReport Run();
 
  private:
+  void BuildNodes();
+  void BuildClients();
   void RunUntil(Time deadline);
   // Runs until `done` says so; a bug if it does not by `deadline`.
   template <typename Done>
   void RunUntilDone(Time deadline, const char* what, Done done);
 
-  // -- faults --
-  void StartFaults();
-  // Calls `inject` again and again, at random times with this mean, while faults are on.
-  void Every(Time mean, std::function<void()> inject);
-  void Count(Fault fault) { ++faults_[static_cast<size_t>(fault)]; }
-  [[nodiscard]] Time Pick(Time low, Time high) {
-    return static_cast<Time>(
-        random_.Between(static_cast<uint64_t>(low), static_cast<uint64_t>(high)));
-  }
-  void InjectPartition();
-  void InjectNodeCrash();
-  void InjectClusterCrash();
-  void InjectNodePause();
-  void InjectSlowDisk();
-  void InjectClientCrash();
-  void InjectClientPause();
-  void CrashNode(SimNode& node, Time down_for);
-  void BlockBothWays(HostId a, HostId b);
-  void StopFaults();
-
-  // -- checks --
-  void AfterTurn(const SimNode& node);
-  void CheckExclusion(const SimClient& owner, const std::string& lock, FencingToken token);
-  void CheckWork(const std::string& lock, FencingToken token);
-  void CheckSessionEnd(SessionId session);
-  [[nodiscard]] const SimNode* Leader() const;
-  [[nodiscard]] bool AllReplicasAlike() const;
+  void Form();
+  void HealCore();
+  void HealRest();
   void Converge();
-  std::string DescribeAll() const;
+
+  void AfterTurn(const SimNode& node);
+  [[nodiscard]] const SimNode* Leader() const;
+  [[nodiscard]] bool NothingIsLeft() const;
+  [[nodiscard]] bool AllReplicasAlike() const;
+  [[nodiscard]] std::string DescribeAll() const;
+  [[nodiscard]] SimReport Report() const;
 
   void Mix(uint64_t value) { hash_ = (hash_ ^ value) * 0x9e3779b97f4a7c15u + (hash_ >> 29); }
-  void Trace(const std::string& text);
+  void Trace(const std::string& text) const;
+  [[nodiscard]] std::function<void(const std::string&)> Tracer() const;
 
   const SimOptions options_;
   Random random_;
   const Swarm swarm_;
-  FaultCounts faults_{};
   Scheduler scheduler_;
+  FaultBook faults_;
   SimNetwork network_;
   std::vector<std::unique_ptr<SimNode>> nodes_;
   std::vector<std::unique_ptr<SimClient>> clients_;
-  LogChecker checker_;
-  std::map<std::string, FenceGate> resources_;  // by lock
-  bool faults_are_on_ = false;
-  uint64_t works_ = 0;
+  std::unique_ptr<Stranger> stranger_;
+  std::unique_ptr<FaultInjector> injector_;
+  ClientChecks client_checks_;
+  LogChecker log_checker_;
+  std::set<HostId> core_;  // empty while nothing is healed
+  uint64_t operations_ = 0;
   uint64_t hash_ = 0;
 };
 
@@ -86,84 +78,109 @@ Simulation::Simulation(const SimOptions& options)
     : options_(options),
       random_(options.seed),
       swarm_(Swarm::Draw(&random_)),
-      network_(&scheduler_, random_.Next(), swarm_, &faults_),
-      checker_(&scheduler_, swarm_.clock_rate_ppm_max,
-               [this](SessionId session, state::SessionEndReason) { CheckSessionEnd(session); }) {
+      faults_(swarm_, random_.Next(), options.omit_faults),
+      network_(&scheduler_, random_.Next(), &faults_),
+      client_checks_(&scheduler_, &clients_),
+      log_checker_(&scheduler_, swarm_.clock_rate_ppm_max,
+                   [this](SessionId session, state::SessionEndReason) {
+                     client_checks_.OnSessionExpired(session);
+                   }) {
+  BuildNodes();
+  BuildClients();
+  stranger_ = std::make_unique<Stranger>(&scheduler_, &network_,
+                                         HostId(swarm_.nodes + swarm_.clients + 1), random_.Next());
+  injector_ = std::make_unique<FaultInjector>(
+      FaultInjector::World{&scheduler_, &network_, &faults_, &nodes_, &clients_, stranger_.get()},
+      swarm_, random_.Next(), Tracer());
+}
+
+void Simulation::BuildNodes() {
   std::vector<state::Member> members;
-  std::vector<std::string> endpoints;
-  std::map<std::string, HostId> host_of_address;
   for (uint64_t i = 1; i <= swarm_.nodes; ++i) {
     members.push_back({.node_id = NodeId(i), .peer_address = absl::StrCat("node-", i, ":7421")});
-    endpoints.push_back(absl::StrCat("node-", i, ":7420"));
-    host_of_address.emplace(endpoints.back(), HostId(i));
   }
-  const auto trace = options_.trace ? [this](const std::string& text) { Trace(text); }
-                                    : std::function<void(const std::string&)>();
   for (uint64_t i = 1; i <= swarm_.nodes; ++i) {
     SimNode::Options node;
     node.host = HostId(i);
     node.node_id = NodeId(i);
     node.members = members;
     node.seed = random_.Next();
-    node.clock_rate_ppm_max = swarm_.clock_rate_ppm_max;
+    node.swarm = swarm_;
     node.host_of = [](NodeId id) { return HostId(id.value()); };
     node.after_turn = [this](SimNode& turned) { AfterTurn(turned); };
-    node.trace = trace;
+    node.on_durable = [](SimNode&, const storage::LogWrite&) {};
+    node.on_exit = [this](SimNode& exited) { injector_->OnExit(exited); };
+    node.trace = Tracer();
     nodes_.push_back(std::make_unique<SimNode>(&scheduler_, &network_, &faults_, std::move(node)));
   }
-  for (uint64_t i = 0; i < swarm_.clients; ++i) {
+}
+
+void Simulation::BuildClients() {
+  std::vector<std::string> endpoints;
+  std::map<std::string, HostId> host_of_address;
+  for (uint64_t i = 1; i <= swarm_.nodes; ++i) {
+    endpoints.push_back(absl::StrCat("node-", i, ":7420"));
+    host_of_address.emplace(endpoints.back(), HostId(i));
+  }
+  for (uint64_t i = 1; i <= swarm_.clients; ++i) {
     SimClient::Options client;
-    client.host = HostId(kFirstClientHost + i);
+    client.host = HostId(swarm_.nodes + i);
     client.seed = random_.Next();
     client.swarm = swarm_;
     client.endpoints = endpoints;
     client.host_of = [host_of_address](const std::string& address) {
       return host_of_address.at(address);
     };
-    client.on_granted = [this](SimClient& owner, const std::string& lock, FencingToken token) {
-      CheckExclusion(owner, lock, token);
-    };
-    client.on_work = [this](SimClient& owner, const std::string& lock, FencingToken token) {
-      CheckExclusion(owner, lock, token);
-      CheckWork(lock, token);
-    };
-    client.trace = trace;
-    clients_.push_back(std::make_unique<SimClient>(&scheduler_, &network_, std::move(client)));
+    client.listener = &client_checks_;
+    client.omitted_operations = options_.omit_operations;
+    client.operations = &operations_;
+    client.trace = Tracer();
+    clients_.push_back(
+        std::make_unique<SimClient>(&scheduler_, &network_, &faults_, std::move(client)));
   }
 }
 
-void Simulation::Trace(const std::string& text) {
+std::function<void(const std::string&)> Simulation::Tracer() const {
+  if (!options_.trace) return {};
+  return [this](const std::string& text) { Trace(text); };
+}
+
+void Simulation::Trace(const std::string& text) const {
+  if (!options_.trace) return;
   options_.trace(absl::StrCat(scheduler_.now() / kMillis, ".", scheduler_.now() / kMicros % 1000,
                               " ms  ", text));
 }
 
 SimReport Simulation::Run() {
-  for (auto& node : nodes_) node->Start();
-  // The first start of a cluster needs all its nodes, so faults begin when it has formed.
-  RunUntilDone(kFormationTime, "the cluster forms", [this] {
-    for (const auto& node : nodes_) {
-      if (node->node().is_forming() || node->node().database().cluster_id().is_zero()) return false;
-    }
-    return true;
-  });
+  Form();
   for (auto& client : clients_) client->Start();
-  StartFaults();
+  faults_.set_on(true);
+  injector_->Start();
   RunUntil(scheduler_.now() + swarm_.duration);
-  StopFaults();
+  injector_->Stop();
+  faults_.set_on(false);
   Converge();
+  client_checks_.CheckHistories();
+  return Report();
+}
 
+SimReport Simulation::Report() const {
   SimReport report;
-  report.hash = hash_;
+  report.hash = hash_ ^ client_checks_.hash();
   report.simulated = scheduler_.now();
   report.events = scheduler_.events_run();
-  report.committed = checker_.committed();
+  report.committed = log_checker_.committed();
   for (const auto& client : clients_) {
     report.acquires += client->counts().acquires;
+    report.operations += client->counts().acquires + client->counts().releases;
     report.losses += client->counts().losses;
   }
-  report.grants = checker_.grants();
-  report.works = works_;
-  report.faults = faults_;
+  for (const auto& node : nodes_) report.nodes_lost += node->is_lost() ? 1 : 0;
+  report.grants = log_checker_.grants();
+  report.works = client_checks_.works();
+  report.stale_writes_refused = client_checks_.stale_writes_refused();
+  report.fault_occasions = faults_.occasions();
+  report.faults = faults_.counts();
   return report;
 }
 
@@ -176,155 +193,25 @@ template <typename Done>
 void Simulation::RunUntilDone(Time deadline, const char* what, Done done) {
   // Asked every few milliseconds, so that asking may cost something.
   while (!done()) {
-    LOCKD_CHECK(scheduler_.now() < deadline, "no progress: ", what, " has not happened; ",
+    LOCKD_CHECK(scheduler_.now() < deadline, "Liveness: ", what, " has not happened in time; ",
                 DescribeAll());
     RunUntil(scheduler_.now() + 5 * kMillis);
   }
 }
 
-// ---- Faults
-// -----------------------------------------------------------------------------------------------------------------
-
-void Simulation::Every(Time mean, std::function<void()> inject) {
-  if (mean == 0) return;
-  scheduler_.After(Pick(1, 2 * mean), [this, mean, inject = std::move(inject)]() mutable {
-    if (!faults_are_on_) return;
-    inject();
-    Every(mean, std::move(inject));
+// The first start of a cluster needs all its nodes, so faults begin when it has formed.
+void Simulation::Form() {
+  faults_.set_on(false);
+  for (auto& node : nodes_) node->Start();
+  RunUntilDone(kFormationTime, "formation of the cluster", [this] {
+    return std::all_of(nodes_.begin(), nodes_.end(), [](const auto& node) {
+      return !node->node().is_forming() && !node->node().database().cluster_id().is_zero();
+    });
   });
 }
-
-void Simulation::StartFaults() {
-  faults_are_on_ = true;
-  Every(swarm_.reset_every, [this] { network_.ResetOne(); });
-  Every(swarm_.partition_every, [this] { InjectPartition(); });
-  Every(swarm_.node_crash_every, [this] { InjectNodeCrash(); });
-  Every(swarm_.cluster_crash_every, [this] { InjectClusterCrash(); });
-  Every(swarm_.node_pause_every, [this] { InjectNodePause(); });
-  Every(swarm_.slow_disk_every, [this] { InjectSlowDisk(); });
-  Every(swarm_.client_crash_every, [this] { InjectClientCrash(); });
-  Every(swarm_.client_pause_every, [this] { InjectClientPause(); });
-}
-
-void Simulation::BlockBothWays(HostId a, HostId b) {
-  network_.Block(a, b);
-  network_.Block(b, a);
-}
-
-void Simulation::InjectPartition() {
-  const HostId victim = nodes_[random_.Below(nodes_.size())]->host();
-  switch (random_.Below(4)) {
-    case 0:
-      Count(Fault::kPartitionNode);
-      for (const auto& node : nodes_) BlockBothWays(victim, node->host());
-      for (const auto& client : clients_) BlockBothWays(victim, client->host());
-      break;
-    case 1:
-      Count(Fault::kPartitionHalves);
-      for (const auto& a : nodes_) {
-        for (const auto& b : nodes_) {
-          if (a->host() < b->host() && random_.Chance(1, 2)) BlockBothWays(a->host(), b->host());
-        }
-      }
-      break;
-    case 2: {
-      Count(Fault::kPartitionOneWay);
-      for (const auto& node : nodes_) {
-        if (random_.Chance(1, 2)) network_.Block(victim, node->host());
-      }
-      break;
-    }
-    default: {
-      Count(Fault::kPartitionClient);
-      const HostId client = clients_[random_.Below(clients_.size())]->host();
-      for (const auto& node : nodes_) BlockBothWays(client, node->host());
-      break;
-    }
-  }
-  scheduler_.After(Pick(50 * kMillis, 4 * kSeconds), [this] { network_.Heal(); });
-}
-
-void Simulation::CrashNode(SimNode& node, Time down_for) {
-  auto unsynced = storage::MemFileSystem::Unsynced::kKept;  // the process died, not the machine
-  if (random_.Chance(1, 2)) {
-    unsynced = storage::MemFileSystem::Unsynced::kLost;
-    if (swarm_.garble_unsynced) {
-      Count(Fault::kUnsyncedGarbled);
-      unsynced = storage::MemFileSystem::Unsynced::kRandomGarbled;
-    }
-  }
-  node.Crash(random_.Chance(1, 2), unsynced);
-  scheduler_.After(down_for, [&node] {
-    if (!node.is_up()) node.Start();
-  });
-}
-
-void Simulation::InjectNodeCrash() {
-  SimNode& node = *nodes_[random_.Below(nodes_.size())];
-  if (!node.is_up()) return;
-  Count(Fault::kNodeCrash);
-  CrashNode(node, Pick(20 * kMillis, 3 * kSeconds));
-}
-
-void Simulation::InjectClusterCrash() {
-  Count(Fault::kClusterCrash);
-  for (auto& node : nodes_) {
-    if (node->is_up()) CrashNode(*node, Pick(20 * kMillis, 2 * kSeconds));
-  }
-}
-
-void Simulation::InjectNodePause() {
-  SimNode& node = *nodes_[random_.Below(nodes_.size())];
-  if (!node.is_up() || node.is_paused()) return;
-  Count(Fault::kNodePause);
-  node.Pause();
-  scheduler_.After(Pick(10 * kMillis, 3 * kSeconds), [&node] { node.Resume(); });
-}
-
-void Simulation::InjectSlowDisk() {
-  SimNode& node = *nodes_[random_.Below(nodes_.size())];
-  Count(Fault::kSlowDisk);
-  node.set_disk_is_slow(true);
-  scheduler_.After(Pick(100 * kMillis, 3 * kSeconds), [&node] { node.set_disk_is_slow(false); });
-}
-
-void Simulation::InjectClientCrash() {
-  SimClient& client = *clients_[random_.Below(clients_.size())];
-  if (!client.is_up()) return;
-  Count(Fault::kClientCrash);
-  client.Crash();
-  scheduler_.After(Pick(10 * kMillis, 2 * kSeconds), [&client] {
-    if (!client.is_up()) client.Start();
-  });
-}
-
-void Simulation::InjectClientPause() {
-  SimClient& client = *clients_[random_.Below(clients_.size())];
-  if (!client.is_up() || client.is_paused()) return;
-  Count(Fault::kClientPause);
-  client.Pause();
-  scheduler_.After(Pick(10 * kMillis, 2 * swarm_.ttl_ms * kMillis), [&client] { client.Resume(); });
-}
-
-void Simulation::StopFaults() {
-  faults_are_on_ = false;
-  network_.StopFaults();
-  for (auto& node : nodes_) {
-    if (!node->is_up()) node->Start();
-    node->Resume();
-    node->set_disk_is_slow(false);
-  }
-  for (auto& client : clients_) {
-    if (!client->is_up()) client->Start();
-    client->Resume();
-  }
-}
-
-// ---- Checks
-// -----------------------------------------------------------------------------------------------------------------
 
 void Simulation::AfterTurn(const SimNode& node) {
-  checker_.AfterTurn(node);
+  log_checker_.AfterTurn(node);
   Mix(static_cast<uint64_t>(scheduler_.now()));
   Mix(node.node_id().value());
   Mix(node.node().raft().term().value());
@@ -332,87 +219,125 @@ void Simulation::AfterTurn(const SimNode& node) {
   Mix(node.node().database().digest().low);
 }
 
-// P2 and P4 at the clients: nobody else, by its own clock, believes in another hold of this lock.
-void Simulation::CheckExclusion(const SimClient& owner, const std::string& lock,
-                                FencingToken token) {
-  Mix(token.value());
-  for (const auto& client : clients_) {
-    LOCKD_CHECK(!client->BelievesInHold(lock, token), "Exclusion: client ", owner.host(), " has ",
-                lock, " under token ", token, " and client ", client->host(),
-                " believes that it has it too");
+// ---- Liveness
+
+// A majority of nodes with true disks is healed, and so are all clients; what else there is stays
+// as it is, cut off from everybody.
+void Simulation::HealCore() {
+  std::vector<SimNode*> candidates;
+  for (auto& node : nodes_) {
+    if (!node->is_lost()) candidates.push_back(node.get());
+  }
+  const size_t majority = nodes_.size() / 2 + 1;
+  LOCKD_CHECK(candidates.size() >= majority, "the fault budget was exceeded");
+  const uint64_t size = random_.Between(majority, candidates.size());
+  while (candidates.size() > size) {
+    candidates.erase(candidates.begin() +
+                     static_cast<std::ptrdiff_t>(random_.Below(candidates.size())));
+  }
+  network_.Heal();
+  for (const SimNode* node : candidates) core_.insert(node->host());
+  for (const auto& frozen : nodes_) {
+    if (core_.contains(frozen->host())) continue;
+    for (const auto& node : nodes_) network_.BlockBothWays(frozen->host(), node->host());
+    for (const auto& client : clients_) network_.BlockBothWays(frozen->host(), client->host());
+  }
+  for (SimNode* node : candidates) {
+    node->FreeDisk();
+    node->set_disk_is_slow(false);
+    node->set_is_slow(false);
+    node->Resume();
+    if (!node->is_up()) node->Start();
+  }
+  for (auto& client : clients_) {
+    client->Resume();
+    if (!client->is_up()) client->Start();
   }
 }
 
-// P1 at the resource: a write of a client that is right in believing that it holds is never
-// refused.
-void Simulation::CheckWork(const std::string& lock, FencingToken token) {
-  ++works_;
-  LOCKD_CHECK(resources_[lock].Admit(token), "FencedWork: a valid holder's write under token ",
-              token, " to ", lock, " was refused; the resource has seen ",
-              resources_[lock].largest_token());
-}
-
-// P3: the log ended a session; its client must know already.
-void Simulation::CheckSessionEnd(SessionId session) {
-  for (const auto& client : clients_) {
-    LOCKD_CHECK(client->session_id() != session || !client->BelievesInSession(),
-                "NeverEarly: session ", session, " of client ", client->host(),
-                " was ended while the client still counts on it");
+void Simulation::HealRest() {
+  network_.Heal();
+  for (auto& node : nodes_) {
+    if (node->is_lost()) continue;
+    core_.insert(node->host());
+    node->FreeDisk();
+    node->set_disk_is_slow(false);
+    node->set_is_slow(false);
+    node->Resume();
+    if (!node->is_up()) node->Start();
   }
 }
 
 const SimNode* Simulation::Leader() const {
   for (const auto& node : nodes_) {
-    if (node->is_up() && node->node().is_serving()) return node.get();
+    if (core_.contains(node->host()) && node->is_up() && node->node().is_serving()) {
+      return node.get();
+    }
   }
   return nullptr;
+}
+
+bool Simulation::NothingIsLeft() const {
+  const state::LockDatabase& state = log_checker_.reference();
+  return state.session_count() == 0 && state.lock_count() == 0 && state.waiter_count() == 0;
 }
 
 bool Simulation::AllReplicasAlike() const {
   const SimNode* const leader = Leader();
   if (leader == nullptr) return false;
-  for (const auto& node : nodes_) {
-    if (node->node().raft().applied_index() != leader->node().raft().applied_index()) return false;
-  }
-  return true;  // their digests were compared with the reference at that index
+  return std::all_of(nodes_.begin(), nodes_.end(), [&](const auto& node) {
+    // Their digests were compared with the reference at that index.
+    return node->is_lost() || (node->is_up() && node->node().raft().applied_index() ==
+                                                    leader->node().raft().applied_index());
+  });
 }
 
 std::string Simulation::DescribeAll() const {
   std::string text;
   for (const auto& node : nodes_) {
+    absl::StrAppend(&text, core_.contains(node->host()) ? "core " : "", "node ", node->node_id());
     if (!node->is_up()) {
-      absl::StrAppend(&text, "node ", node->node_id(), " is down; ");
+      absl::StrAppend(&text, node->is_lost() ? " is lost; " : " is down; ");
       continue;
     }
     const raft::Raft& raft = node->node().raft();
-    absl::StrAppend(&text, "node ", node->node_id(), raft.is_leader() ? " leads" : " follows",
-                    " term ", raft.term(), " last ", raft.last_index(), " commit ",
-                    raft.commit_index(), " applied ", raft.applied_index(),
-                    node->node().is_serving() ? " serving; " : "; ");
+    absl::StrAppend(&text, raft.is_leader() ? " leads" : " follows", " term ", raft.term(),
+                    " last ", raft.last_index(), " commit ", raft.commit_index(), " applied ",
+                    raft.applied_index(), node->node().is_serving() ? " serving; " : "; ");
   }
-  for (const auto& client : clients_) absl::StrAppend(&text, client->Describe(), "; ");
-  const state::LockDatabase& state = checker_.reference();
+  for (const auto& client : clients_) {
+    if (!client->is_finished()) absl::StrAppend(&text, client->Describe(), "; ");
+  }
+  const state::LockDatabase& state = log_checker_.reference();
   absl::StrAppend(&text, "sessions ", state.session_count(), " locks ", state.lock_count(),
                   " waiters ", state.waiter_count());
   return text;
 }
 
 void Simulation::Converge() {
-  const Time deadline = scheduler_.now() + kConvergenceTime;
-  RunUntilDone(deadline, "a leader serves", [this] { return Leader() != nullptr; });
+  Trace("healed: a core, from here on");
+  HealCore();
+  const Time healed_at = scheduler_.now();
+  RunUntilDone(healed_at + 3 * swarm_.election_ms_max * kMillis, "a serving leader",
+               [this] { return Leader() != nullptr; });
+  const Time led_at = scheduler_.now();
   for (auto& client : clients_) client->Finish();
-  RunUntilDone(deadline, "every operation is answered and every session closed", [this] {
-    for (const auto& client : clients_) {
-      if (!client->is_finished()) return false;
-    }
-    return true;
+  // A queue drains one hold after another; a dead session's lock takes its TTL first.
+  const Time ttl = (swarm_.ttl_ms * 101 / 100 + swarm_.grace_ms) * kMillis;
+  const Time drain = static_cast<Time>(swarm_.clients * 3) * 6 * swarm_.hold_mean;
+  const Time done_by = led_at + kAnswerTime + ttl + kExpirySlack + drain;
+  RunUntilDone(done_by, "an answer to every operation, and the close of every session", [this] {
+    return std::all_of(clients_.begin(), clients_.end(),
+                       [](const auto& client) { return client->is_finished(); });
   });
-  RunUntilDone(deadline, "dead sessions are gone, and nothing is held or waited for", [this] {
-    const state::LockDatabase& state = checker_.reference();
-    return state.session_count() == 0 && state.lock_count() == 0 && state.waiter_count() == 0;
-  });
-  RunUntilDone(deadline, "all replicas are alike", [this] { return AllReplicasAlike(); });
-  checker_.reference().CheckInvariants();
+  RunUntilDone(std::max(done_by, scheduler_.now() + ttl + kExpirySlack),
+               "the end of all dead sessions, of their holds and waiters",
+               [this] { return NothingIsLeft(); });
+  Trace("healed: everything");
+  HealRest();
+  RunUntilDone(scheduler_.now() + kCatchUpTime, "equality of all replicas",
+               [this] { return AllReplicasAlike(); });
+  log_checker_.reference().CheckInvariants();
 }
 
 }  // namespace

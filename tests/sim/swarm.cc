@@ -3,48 +3,117 @@
 namespace lockd::sim {
 namespace {
 
-// Zero in half of the seeds, else within [low, high].
-template <typename T>
-T Sometimes(Random* random, T low, T high) {
-  const bool on = random->Chance(1, 2);
-  const uint64_t drawn = random->Between(static_cast<uint64_t>(low), static_cast<uint64_t>(high));
-  return on ? static_cast<T>(drawn) : T{0};
+struct FaultSpec {
+  absl::string_view name;
+  FaultShape shape;
+  // Where rates are drawn from: [low, high].
+  uint64_t low;
+  uint64_t high;
+};
+
+constexpr uint64_t operator""_s(unsigned long long seconds) {
+  return seconds * static_cast<uint64_t>(kSeconds);
 }
+constexpr FaultShape kMessage = FaultShape::kPerMessage;
+constexpr FaultShape kTimed = FaultShape::kTimed;
+constexpr FaultShape kOccasion = FaultShape::kOnOccasion;
+
+// In the order of the enumeration.
+constexpr std::array<FaultSpec, kFaultCount> kSpecs = {{
+    {"frame-lost", kMessage, 10, 5'000},
+    {"frame-duplicated", kMessage, 10, 10'000},
+    {"frame-reordered", kMessage, 10, 10'000},
+    {"delay-spike", kMessage, 10, 2'000},
+    {"frame-replayed", kMessage, 10, 2'000},
+    {"bytes-corrupted", kMessage, 1, 50},
+    {"reset-in-frame", kMessage, 1, 50},
+    {"connection-reset", kTimed, 1_s, 15_s},
+    {"half-open", kTimed, 5_s, 30_s},
+    {"path-clogged", kTimed, 2_s, 20_s},
+    {"path-slow", kTimed, 4_s, 30_s},
+    {"path-flapping", kTimed, 5_s, 30_s},
+    {"partition-node", kTimed, 5_s, 40_s},
+    {"partition-random", kTimed, 5_s, 40_s},
+    {"partition-one-way", kTimed, 5_s, 40_s},
+    {"partition-bridge", kTimed, 5_s, 40_s},
+    {"partition-ring", kTimed, 5_s, 40_s},
+    {"partition-client", kTimed, 3_s, 20_s},
+    {"node-crash", kTimed, 2_s, 20_s},
+    {"cluster-crash", kTimed, 10_s, 60_s},
+    {"majority-crash", kTimed, 10_s, 60_s},
+    {"leader-crash", kTimed, 3_s, 30_s},
+    {"crash-in-write", kOccasion, 20, 80},
+    {"crash-in-recovery", kOccasion, 5, 40},
+    {"restart-loop", kTimed, 10_s, 60_s},
+    {"orderly-restart", kTimed, 5_s, 40_s},
+    {"node-pause", kTimed, 2_s, 20_s},
+    {"node-suspend", kTimed, 5_s, 40_s},
+    {"node-slow", kTimed, 5_s, 40_s},
+    {"unsynced-lost", kOccasion, 20, 60},
+    {"unsynced-reordered", kOccasion, 20, 60},
+    {"unsynced-garbled", kOccasion, 20, 60},
+    {"write-error", kTimed, 8_s, 60_s},
+    {"sync-error", kTimed, 8_s, 60_s},
+    {"read-error", kTimed, 8_s, 60_s},
+    {"disk-full", kTimed, 8_s, 60_s},
+    {"disk-slow", kTimed, 3_s, 30_s},
+    {"sync-stall", kTimed, 3_s, 30_s},
+    {"bit-rot", kTimed, 30_s, 120_s},
+    {"sector-unreadable", kTimed, 30_s, 120_s},
+    {"misdirected-write", kTimed, 30_s, 120_s},
+    {"stale-file", kTimed, 30_s, 120_s},
+    {"disk-wiped", kTimed, 60_s, 200_s},
+    {"clock-offset", kOccasion, 100, 100},
+    {"clock-drift", kOccasion, 100, 100},
+    {"wall-step-forward", kTimed, 10_s, 60_s},
+    {"wall-step-back", kTimed, 10_s, 60_s},
+    {"client-crash", kTimed, 3_s, 20_s},
+    {"client-crash-holding", kTimed, 3_s, 20_s},
+    {"client-pause", kTimed, 2_s, 20_s},
+    {"client-pause-beyond-ttl", kTimed, 5_s, 30_s},
+    {"client-sends-twice", kMessage, 10, 2'000},
+    {"client-late-retry", kTimed, 5_s, 30_s},
+    {"client-moved", kTimed, 3_s, 20_s},
+    {"reconnect-crowd", kTimed, 10_s, 60_s},
+    {"cancel-meets-grant", kOccasion, 1, 20},
+    {"client-reads-slowly", kTimed, 3_s, 20_s},
+    {"hostile-bytes", kTimed, 2_s, 20_s},
+}};
+static_assert(!kSpecs.back().name.empty(), "a fault without a line in the table");
 
 }  // namespace
 
 absl::string_view FaultName(Fault fault) {
-  constexpr std::array<absl::string_view, kFaultCount> kNames = {
-      "frame-lost",     "frame-duplicated", "frame-delayed",     "connection-reset",
-      "partition-node", "partition-halves", "partition-one-way", "partition-client",
-      "node-crash",     "cluster-crash",    "crash-in-write",    "unsynced-garbled",
-      "node-pause",     "slow-disk",        "client-crash",      "client-pause",
-  };
-  return kNames[static_cast<size_t>(fault)];
+  return kSpecs[static_cast<size_t>(fault)].name;
 }
 
-Swarm Swarm::Draw(Random* random) {
+FaultShape ShapeOf(Fault fault) {
+  return kSpecs[static_cast<size_t>(fault)].shape;
+}
+
+Swarm Swarm::Draw(Random* random, bool calm) {
   Swarm swarm;
-  swarm.nodes = random->Chance(1, 4) ? 5 : 3;
-  swarm.clients = random->Between(2, 8);
-  swarm.locks = random->Between(1, 4);
-  swarm.duration = static_cast<Time>(random->Between(10, 30)) * kSeconds;
-  swarm.frame_lost = Sometimes<uint64_t>(random, 1, random->Chance(1, 5) ? 3'000 : 300);
-  swarm.frame_duplicated = Sometimes<uint64_t>(random, 1, 2'000);
-  swarm.frame_delayed = Sometimes<uint64_t>(random, 1, 1'000);
-  swarm.reset_every = Sometimes<Time>(random, kSeconds / 2, 8 * kSeconds);
-  swarm.partition_every = Sometimes<Time>(random, kSeconds, 8 * kSeconds);
-  swarm.node_crash_every = Sometimes<Time>(random, kSeconds, 8 * kSeconds);
-  swarm.cluster_crash_every = Sometimes<Time>(random, 4 * kSeconds, 15 * kSeconds);
-  swarm.node_pause_every = Sometimes<Time>(random, kSeconds, 8 * kSeconds);
-  swarm.slow_disk_every = Sometimes<Time>(random, kSeconds, 8 * kSeconds);
-  swarm.client_crash_every = Sometimes<Time>(random, kSeconds, 8 * kSeconds);
-  swarm.client_pause_every = Sometimes<Time>(random, kSeconds, 8 * kSeconds);
-  swarm.garble_unsynced = random->Chance(1, 2);
-  swarm.clock_rate_ppm_max = random->Chance(1, 2) ? 2'480 : 0;
-  swarm.ttl_ms = static_cast<int64_t>(random->Between(1'000, 5'000));
-  swarm.grace_ms = Sometimes<int64_t>(random, 3'000, 4'000);
-  swarm.think_mean = static_cast<Time>(random->Between(5, 200)) * kMillis;
+  swarm.nodes = random->Chance(1, 8) ? 3 : 5;
+  swarm.clients = random->Between(4, 12);
+  swarm.locks = random->Between(1, 5);
+  swarm.duration = static_cast<Time>(random->Between(150, 210)) * kSeconds;
+  // From few kinds at a time to most of them.
+  const uint64_t percent_on = random->Between(5, 60);
+  for (size_t i = 0; i < kFaultCount; ++i) {
+    const bool on = random->Chance(percent_on, 100);
+    const uint64_t rate = random->Between(kSpecs[i].low, kSpecs[i].high);
+    if (on && !calm) swarm.rates[i] = rate;
+  }
+  swarm.clock_rate_ppm_max = swarm.has(Fault::kClockDrift) ? 2'480 : 0;
+  if (random->Chance(1, 3)) {
+    swarm.heartbeat_ms = static_cast<int64_t>(random->Between(20, 200));
+    swarm.election_ms_min = swarm.heartbeat_ms * static_cast<int64_t>(random->Between(5, 10));
+    swarm.election_ms_max = 2 * swarm.election_ms_min;
+  }
+  // From a few election timeouts down to hardly more than one: expiry races with failover.
+  swarm.ttl_ms = static_cast<int64_t>(random->Between(1'000, 6'000));
+  swarm.grace_ms = random->Chance(1, 2) ? static_cast<int64_t>(random->Between(3'000, 4'000)) : 0;
+  swarm.think_mean = static_cast<Time>(random->Between(100, 800)) * kMillis;
   swarm.hold_mean = static_cast<Time>(random->Between(1, 300)) * kMillis;
   return swarm;
 }

@@ -16,22 +16,70 @@
 namespace lockd::sim {
 
 enum class Fault : uint8_t {
+  // Network: what happens to single frames and pieces of a stream.
   kFrameLost,
   kFrameDuplicated,
-  kFrameDelayed,
+  kFrameReordered,  // a few milliseconds late: others overtake it
+  kDelaySpike,      // up to half a second late
+  kFrameReplayed,   // an old frame of the same two nodes comes again, perhaps of an earlier term
+  kBytesCorrupted,  // one bit flips; the checksum must notice
+  kResetInFrame,    // the connection breaks in the middle of a frame
+  // Network: what happens to connections and paths for a while.
   kConnectionReset,
+  kHalfOpen,         // a connection that carries nothing any more, and nobody is told
+  kPathClogged,      // nothing is lost, nothing arrives; then all at once
+  kPathSlow,         // few bytes a second
+  kPathFlapping,     // up, down, up, down
   kPartitionNode,    // one node apart from everybody
-  kPartitionHalves,  // nodes in two groups
-  kPartitionOneWay,  // from one node to another
+  kPartitionRandom,  // some pairs of nodes cannot talk
+  kPartitionOneWay,  // from one node to some others
+  kPartitionBridge,  // two halves of the nodes, and one node that sees both
+  kPartitionRing,    // every node sees its two neighbours only
   kPartitionClient,  // a client apart from all nodes
+  // Processes.
   kNodeCrash,
   kClusterCrash,     // all nodes at once
-  kCrashInWrite,     // power goes within a disk write
-  kUnsyncedGarbled,  // what was not synced is lost, kept or garbled sector by sector
+  kMajorityCrash,    // half of the nodes and one more at once
+  kLeaderCrash,      // whoever leads
+  kCrashInWrite,     // the power goes within a disk write
+  kCrashInRecovery,  // the power goes while a node starts
+  kRestartLoop,      // a node that starts and dies again and again
+  kOrderlyRestart,   // a node is told to stop, and is started again
   kNodePause,
-  kSlowDisk,
+  kNodeSuspend,  // paused, and its monotonic clock stands still meanwhile
+  kNodeSlow,     // every turn takes milliseconds
+  // Disks.
+  kUnsyncedLost,       // nothing that was not synced survives a crash
+  kUnsyncedReordered,  // of what was not synced some sectors and names survive
+  kUnsyncedGarbled,    // the same, and some sectors hold garbage
+  kWriteError,
+  kSyncError,
+  kReadError,
+  kDiskFull,
+  kDiskSlow,
+  kSyncStall,         // one sync takes seconds
+  kBitRot,            // a bit of a file at rest flips
+  kSectorUnreadable,  // for ever
+  kMisdirectedWrite,  // a sector is where another one should be
+  kStaleFile,         // an older copy of a file is back
+  kDiskWiped,         // an empty disk under an old name
+  // Clocks.
+  kClockOffset,  // of every machine
+  kClockDrift,   // rates differ, within the bound that lockd is built on
+  kWallStepForward,
+  kWallStepBack,
+  // Clients.
   kClientCrash,
-  kClientPause,  // beyond its TTL
+  kClientCrashHolding,
+  kClientPause,
+  kClientPauseBeyondTtl,
+  kClientSendsTwice,   // the same requests again on the same connection
+  kClientLateRetry,    // an old connection's requests again, at another node
+  kClientMoved,        // cut off from its node, it goes to another one
+  kReconnectCrowd,     // all clients lose their connections at once
+  kCancelMeetsGrant,   // a cancel that is sent when the grant is on its way
+  kClientReadsSlowly,  // answers lie unread
+  kHostileBytes,       // a stranger sends garbage to a client or a peer port
   kCount,
 };
 inline constexpr size_t kFaultCount = static_cast<size_t>(Fault::kCount);
@@ -39,35 +87,37 @@ inline constexpr size_t kFaultCount = static_cast<size_t>(Fault::kCount);
 
 using FaultCounts = std::array<uint64_t, kFaultCount>;
 
+// How a kind of fault comes about.
+enum class FaultShape : uint8_t {
+  kPerMessage,  // the rate is so many in 100,000 frames or pieces of a stream
+  kTimed,       // the rate is the mean pause between two, in nanoseconds
+  kOnOccasion,  // the rate is so many in 100 of the occasions
+};
+[[nodiscard]] FaultShape ShapeOf(Fault fault);
+
 // What one run is made of, drawn from its seed.
 struct Swarm {
-  size_t nodes = 3;  // 3 or 5
-  size_t clients = 4;
-  size_t locks = 2;
-  Time duration = 20 * kSeconds;  // of the faulty part
+  size_t nodes = 5;  // 3 or 5
+  size_t clients = 8;
+  size_t locks = 3;
+  Time duration = 180 * kSeconds;  // of the faulty part
 
-  // In 10,000 frames between nodes.
-  uint64_t frame_lost = 0;
-  uint64_t frame_duplicated = 0;
-  uint64_t frame_delayed = 0;
-  // Mean pause between two faults of a kind; 0: none of that kind.
-  Time reset_every = 0;
-  Time partition_every = 0;
-  Time node_crash_every = 0;
-  Time cluster_crash_every = 0;
-  Time node_pause_every = 0;
-  Time slow_disk_every = 0;
-  Time client_crash_every = 0;
-  Time client_pause_every = 0;
-  bool garble_unsynced = false;
+  // By fault, see FaultShape; 0: none of that kind in this run.
+  std::array<uint64_t, kFaultCount> rates{};
+  [[nodiscard]] uint64_t rate(Fault fault) const { return rates[static_cast<size_t>(fault)]; }
+  [[nodiscard]] bool has(Fault fault) const { return rate(fault) != 0; }
 
   int64_t clock_rate_ppm_max = 0;
+  int64_t heartbeat_ms = 50;
+  int64_t election_ms_min = 300;
+  int64_t election_ms_max = 600;
   int64_t ttl_ms = 1'000;
-  int64_t grace_ms = 0;            // some clients use it
-  Time think_mean = 50 * kMillis;  // between two operations of a client
+  int64_t grace_ms = 0;             // some clients use it
+  Time think_mean = 200 * kMillis;  // between two operations of a client's task
   Time hold_mean = 30 * kMillis;
 
-  [[nodiscard]] static Swarm Draw(Random* random);
+  // `calm`: no faults at all.
+  [[nodiscard]] static Swarm Draw(Random* random, bool calm = false);
 };
 
 }  // namespace lockd::sim

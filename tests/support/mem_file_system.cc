@@ -18,6 +18,7 @@ struct MemFileSystem::Inode {
   // wrongly taken for written.
   std::set<uint64_t> dirty;
   std::set<uint64_t> forgotten;
+  std::set<uint64_t> unreadable;
 
   void Write(uint64_t offset, absl::string_view bytes) {
     if (bytes.empty()) return;
@@ -27,6 +28,7 @@ struct MemFileSystem::Inode {
     for (uint64_t sector = offset / kSectorBytes; sector <= last; ++sector) {
       dirty.insert(sector);
       forgotten.erase(sector);
+      unreadable.erase(sector);
     }
   }
   // Copies one sector between two states of the file, growing `to` if need be.
@@ -105,6 +107,11 @@ class MemFile : public File {
     if (absl::Status s = Alive("read"); !s.ok()) return s;
     if (absl::Status s = file_system_->CountRead(path_); !s.ok()) return s;
     if (offset >= inode_->cached.size()) return size_t{0};
+    const auto bad = inode_->unreadable.lower_bound(offset / MemFileSystem::kSectorBytes);
+    if (bad != inode_->unreadable.end() && *bad * MemFileSystem::kSectorBytes < offset + count) {
+      return absl::UnknownError(absl::StrCat("read ", path_, ": input/output error at ",
+                                             *bad * MemFileSystem::kSectorBytes));
+    }
     return inode_->cached.copy(to, count, offset);
   }
 
@@ -332,6 +339,7 @@ void MemFileSystem::Crash(Unsynced unsynced, Random* random) {
   ++generation_;
   power_ = true;
   cut_power_in_ = fail_in_ = fail_read_in_ = kNever;
+  fail_next_write_ = fail_next_sync_ = false;
 }
 
 // -- planned faults --
@@ -345,6 +353,9 @@ void MemFileSystem::FailAt(uint64_t step) {
 void MemFileSystem::FailReadAt(uint64_t count) {
   fail_read_in_ = count;
 }
+void MemFileSystem::MakeUnreadable(const std::string& path, uint64_t sector) {
+  FileAt(path)->unreadable.insert(sector);
+}
 void MemFileSystem::set_capacity_bytes(uint64_t bytes) {
   capacity_bytes_ = bytes;
 }
@@ -355,8 +366,17 @@ absl::Status MemFileSystem::Step(const char* call, const std::string& path) {
     power_ = false;
     return CheckPower(call, path);
   }
-  if (fail_in_ != kNever && --fail_in_ == 0) {
-    fail_in_ = kNever;
+  bool fails = fail_in_ != kNever && --fail_in_ == 0;
+  if (fails) fail_in_ = kNever;
+  if (fail_next_write_ && call == absl::string_view("write")) {
+    fails = true;
+    fail_next_write_ = false;
+  }
+  if (fail_next_sync_ && call == absl::string_view("sync")) {
+    fails = true;
+    fail_next_sync_ = false;
+  }
+  if (fails) {
     return absl::UnknownError(absl::StrCat(call, " ", path, ": input/output error"));
   }
   return absl::OkStatus();

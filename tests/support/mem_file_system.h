@@ -72,8 +72,13 @@ class MemFileSystem : public FileSystem {
   // part; a failed sync leaves the written sectors in the cache, marked clean, and never on the
   // device.
   void FailAt(uint64_t step);
+  // The next call of this kind fails in the same way.
+  void FailNextWrite() { fail_next_write_ = true; }
+  void FailNextSync() { fail_next_sync_ = true; }
   // The `count`-th read from now fails with EIO.
   void FailReadAt(uint64_t count);
+  // Every read that touches this sector fails with EIO, until it is written again.
+  void MakeUnreadable(const std::string& path, uint64_t sector);
   // Writes that would make all files together larger than this fail with ResourceExhausted.
   void set_capacity_bytes(uint64_t bytes);
   [[nodiscard]] bool power_is_on() const { return power_; }
@@ -127,6 +132,8 @@ class MemFileSystem : public FileSystem {
   uint64_t cut_power_in_ = kNever;
   uint64_t fail_in_ = kNever;
   uint64_t fail_read_in_ = kNever;
+  bool fail_next_write_ = false;
+  bool fail_next_sync_ = false;
   uint64_t capacity_bytes_ = kNever;
   Counters counters_;
 };

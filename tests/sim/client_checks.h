@@ -1,0 +1,76 @@
+// ClientChecks: what every client may rely on, checked where it would hurt.
+//
+//   Exclusion       (P2, P4) whenever a client looks and its library says that it holds, no other
+//                   client believes, by its own clock, in another hold of that lock
+//   FencedWork      (P1) the resource never refuses a client that is right in believing so
+//   NoStaleWrite    no write is accepted under a token below one that the resource has seen
+//   NoLostUpdate    an accepted write is of what the resource holds: nobody wrote in between
+//   NeverEarly      (P3) when the log ends a session, its client has given it up already
+//
+// The resources are those behind the locks: a value, and the FenceGate that ships.
+//
+// A broken one ends the process (LOCKD_CHECK).
+//
+// Threading: one thread.
+#ifndef LOCKD_TESTS_SIM_CLIENT_CHECKS_H_
+#define LOCKD_TESTS_SIM_CLIENT_CHECKS_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "client/fence_gate.h"
+#include "tests/sim/scheduler.h"
+#include "tests/sim/sim_client.h"
+
+namespace lockd::sim {
+
+class ClientChecks : public ClientListener {
+ public:
+  ClientChecks(const Scheduler* scheduler, const std::vector<std::unique_ptr<SimClient>>* clients)
+      : scheduler_(scheduler), clients_(clients) {}
+
+  // The log ended this session by itself.
+  void OnSessionExpired(SessionId session);
+  // At the end of a run.
+  void CheckHistories() {}
+
+  void OnAcquireCalled(SimClient& client, const std::string& lock,
+                       client::OperationId operation) override;
+  void OnAcquireEnded(SimClient& client, const std::string& lock, client::OperationId operation,
+                      client::AcquireStatus status, FencingToken token) override;
+  void OnHoldBelieved(SimClient& client, const std::string& lock, FencingToken token) override;
+  void OnReleaseCalled(SimClient& client, const std::string& lock, FencingToken token) override;
+  void OnReleaseEnded(SimClient& client, const std::string& lock, FencingToken token,
+                      client::ReleaseStatus status) override;
+  std::optional<uint64_t> Read(const std::string& lock, FencingToken token,
+                               bool is_believed) override;
+  bool Write(const std::string& lock, FencingToken token, uint64_t seen, bool is_believed) override;
+
+  [[nodiscard]] uint64_t works() const { return works_; }
+  [[nodiscard]] uint64_t stale_writes_refused() const { return stale_writes_refused_; }
+  // Over all that was checked.
+  [[nodiscard]] uint64_t hash() const { return hash_; }
+
+ private:
+  struct Resource {
+    FenceGate gate;
+    FencingToken largest_seen;  // what the gate must have seen, kept apart from it
+    uint64_t value = 0;
+  };
+  bool Admit(const std::string& lock, Resource& resource, FencingToken token, bool is_believed);
+
+  const Scheduler* const scheduler_;
+  const std::vector<std::unique_ptr<SimClient>>* const clients_;
+  std::map<std::string, Resource> resources_;
+  uint64_t works_ = 0;
+  uint64_t stale_writes_refused_ = 0;
+  uint64_t hash_ = 0;
+};
+
+}  // namespace lockd::sim
+
+#endif  // LOCKD_TESTS_SIM_CLIENT_CHECKS_H_

@@ -1,0 +1,83 @@
+// FaultInjector: makes the timed faults of a run happen, and ends them.
+//
+// Every kind that the swarm gave a rate happens again and again, at random times with that mean.
+// Within a budget: no more than a minority of the nodes ever has its disk damaged, so that a
+// majority of true logs remains and recovery is a fair demand. Everything else may hit everybody.
+//
+// Threading: one thread.
+#ifndef LOCKD_TESTS_SIM_FAULT_INJECTOR_H_
+#define LOCKD_TESTS_SIM_FAULT_INJECTOR_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/sim/fault_book.h"
+#include "tests/sim/scheduler.h"
+#include "tests/sim/sim_client.h"
+#include "tests/sim/sim_network.h"
+#include "tests/sim/sim_node.h"
+#include "tests/sim/stranger.h"
+
+namespace lockd::sim {
+
+class FaultInjector {
+ public:
+  struct World {
+    Scheduler* scheduler;
+    SimNetwork* network;
+    FaultBook* faults;
+    std::vector<std::unique_ptr<SimNode>>* nodes;
+    std::vector<std::unique_ptr<SimClient>>* clients;
+    Stranger* stranger;
+  };
+
+  FaultInjector(World world, const Swarm& swarm, uint64_t seed,
+                std::function<void(const std::string&)> trace);
+
+  void Start();
+  // No more of them; what is going on is ended by Simulation's healing.
+  void Stop() { is_on_ = false; }
+  // A node's process has ended by itself: somebody starts it again.
+  void OnExit(SimNode& node);
+
+ private:
+  using Paths = std::vector<std::pair<HostId, HostId>>;
+
+  void Repeat(Fault fault);
+  void Inject(Fault fault);
+  bool InjectNetwork(Fault fault);
+  bool InjectPartition(Fault fault);
+  bool InjectProcess(Fault fault);
+  bool InjectDisk(Fault fault);
+  bool InjectClient(Fault fault);
+
+  [[nodiscard]] Time Pick(Time low, Time high) {
+    return static_cast<Time>(
+        random_.Between(static_cast<uint64_t>(low), static_cast<uint64_t>(high)));
+  }
+  SimNode& AnyNode() { return *(*world_.nodes)[random_.Below(world_.nodes->size())]; }
+  SimClient& AnyClient() { return *(*world_.clients)[random_.Below(world_.clients->size())]; }
+  std::pair<HostId, HostId> AnyPath();
+  void After(Time delay, std::function<void()> action);
+  void Crash(SimNode& node, Time down_for);
+  void Flap(HostId a, HostId b, uint64_t times);
+  void LoopRestarts(SimNode& node, uint64_t times);
+  void Block(Paths* paths, HostId from, HostId to);
+  void BlockBothWays(Paths* paths, HostId a, HostId b);
+  [[nodiscard]] bool MayDamage(const SimNode& node) const;
+  void DamageDisk(SimNode& node, SimNode::Damage damage);
+
+  const World world_;
+  const Swarm swarm_;
+  Random random_;
+  const std::function<void(const std::string&)> trace_;
+  bool is_on_ = false;
+};
+
+}  // namespace lockd::sim
+
+#endif  // LOCKD_TESTS_SIM_FAULT_INJECTOR_H_

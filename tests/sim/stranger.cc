@@ -1,0 +1,65 @@
+#include "tests/sim/stranger.h"
+
+#include <utility>
+
+#include "protocol/base/check.h"
+
+namespace lockd::sim {
+namespace {
+
+constexpr Time kStayMax = 3 * kSeconds;
+
+}  // namespace
+
+Stranger::Stranger(Scheduler* scheduler, SimNetwork* network, HostId host, uint64_t seed)
+    : scheduler_(scheduler), network_(network), host_(host), random_(seed) {
+  network_->AddHost(host, this);
+  network_->SetUp(host, true);
+}
+
+void Stranger::SendGarbage(HostId node, const std::string& sample) {
+  std::string bytes;
+  if (sample.empty() || random_.Chance(1, 3)) {
+    bytes.resize(random_.Between(1, 300));
+    for (char& byte : bytes) byte = static_cast<char>(random_.Next());
+  } else {
+    bytes = sample.substr(0, random_.Between(1, sample.size()));
+    const uint64_t flips = random_.Between(0, 4);
+    for (uint64_t i = 0; i < flips; ++i) {
+      bytes[random_.Below(bytes.size())] = static_cast<char>(random_.Next());
+    }
+  }
+  Dial(node, random_.Chance(1, 2), std::move(bytes));
+}
+
+void Stranger::SendAgain(HostId node, std::string bytes) {
+  if (!bytes.empty()) Dial(node, false, std::move(bytes));
+}
+
+void Stranger::Dial(HostId node, bool peer_port, std::string bytes) {
+  to_send_.emplace(network_->Dial(host_, node, peer_port), std::move(bytes));
+}
+
+void Stranger::OnDialed(LinkId link) {
+  const auto found = to_send_.find(link);
+  LOCKD_CHECK(found != to_send_.end(), "a link that was not dialled");
+  network_->SendRaw(link, host_, std::move(found->second));
+  scheduler_->After(static_cast<Time>(random_.Between(1, static_cast<uint64_t>(kStayMax))),
+                    [this, link] {
+                      if (to_send_.erase(link) > 0) network_->Close(link, host_);
+                    });
+}
+
+void Stranger::OnDialFailed(LinkId link, bool) {
+  to_send_.erase(link);
+}
+
+void Stranger::OnAccepted(LinkId, bool) {
+  LOCKD_UNREACHABLE("nobody dials a stranger");
+}
+
+void Stranger::OnLinkClosed(LinkId link) {
+  to_send_.erase(link);
+}
+
+}  // namespace lockd::sim

@@ -1,0 +1,47 @@
+// Stranger: a host that is nobody's client. It sends garbage to client and peer ports, or what a
+// client once sent, again and to another node.
+//
+// Threading: one thread.
+#ifndef LOCKD_TESTS_SIM_STRANGER_H_
+#define LOCKD_TESTS_SIM_STRANGER_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "protocol/base/random.h"
+#include "tests/sim/scheduler.h"
+#include "tests/sim/sim_network.h"
+
+namespace lockd::sim {
+
+class Stranger : public Host {
+ public:
+  Stranger(Scheduler* scheduler, SimNetwork* network, HostId host, uint64_t seed);
+
+  // Random bytes, or a damaged piece of `sample`, to one of a node's ports.
+  void SendGarbage(HostId node, const std::string& sample);
+  // A whole old connection's requests, from their hello on, to a client port.
+  void SendAgain(HostId node, std::string bytes);
+
+  [[nodiscard]] HostId host() const { return host_; }
+
+  void OnDialed(LinkId link) override;
+  void OnDialFailed(LinkId link, bool refused) override;
+  void OnAccepted(LinkId link, bool is_peer_port) override;
+  void OnBytes(LinkId, std::string) override {}
+  void OnLinkClosed(LinkId link) override;
+
+ private:
+  void Dial(HostId node, bool peer_port, std::string bytes);
+
+  Scheduler* const scheduler_;
+  SimNetwork* const network_;
+  const HostId host_;
+  Random random_;
+  std::map<LinkId, std::string> to_send_;
+};
+
+}  // namespace lockd::sim
+
+#endif  // LOCKD_TESTS_SIM_STRANGER_H_
