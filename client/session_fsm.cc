@@ -181,12 +181,13 @@ void SessionFsm::OnBytes(LocalTime now, LinkId link, absl::string_view bytes) {
   Advance(now);
   if (link != link_ || link_state_ == LinkState::kNone || link_state_ == LinkState::kDialing)
     return;
-  heard_at_ = now;
   decoder_.Feed(bytes);
   FrameView frame;
   while (link_state_ != LinkState::kNone) {
     const FrameDecoder::Result result = decoder_.Next(&frame);
     if (result == FrameDecoder::Result::kNeedMore) return;
+    // Whole frames count, not bytes: behind a damaged length field nothing is ever heard again.
+    heard_at_ = now;
     if (result == FrameDecoder::Result::kError || !OnFrame(now, frame)) {
       Retry(now);
       return;

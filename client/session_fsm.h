@@ -353,7 +353,7 @@ class SessionFsm {
   LocalTime connect_deadline_ = kNeverLocal;  // dialing to opening: when to give up
   LocalTime keep_alive_at_ = kNeverLocal;     // attached: when the next one is due
   LocalTime ping_at_ = kNeverLocal;
-  LocalTime heard_at_;         // last bytes from it
+  LocalTime heard_at_;         // last frame from it
   LocalTime expecting_since_;  // something has been unanswered since
   size_t in_flight_max_ = 0;   // mutations; what the server said, less some places
   uint32_t next_control_id_ = 0;

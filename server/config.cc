@@ -204,6 +204,8 @@ void DeclareLimits(Knobs& knobs, Config& config) {
               "output that may wait for one client; a slower reader is dropped");
   knobs.Duration("hello-timeout", &config.hello_timeout_ms, 10, 600'000,
                  "how long a new connection may take to say hello");
+  knobs.Duration("frame-timeout", &config.frame_timeout_ms, 100, 3'600'000,
+                 "how long a client may take for the rest of a frame that it has begun");
   knobs.Count("requests-in-flight-max", &config.requests_in_flight_max, 1, 1'000'000,
               "unanswered requests on one connection");
   knobs.Bytes("pending-bytes-max", &config.pending_bytes_max, 64 * kKiB, 1 * kGiB,

@@ -45,6 +45,7 @@ struct Config {
   uint64_t client_connections_max = 10'000;
   uint64_t output_bytes_max = 4 * 1024 * 1024;
   int64_t hello_timeout_ms = 5'000;
+  int64_t frame_timeout_ms = 30'000;
   uint64_t requests_in_flight_max = 4'096;
   uint64_t pending_bytes_max = 16 * 1024 * 1024;
   uint64_t uncommitted_bytes_max = 16 * 1024 * 1024;

@@ -150,6 +150,7 @@ node::NodeOptions Server::MakeNodeOptions(const storage::OpenedLog& opened,
   options.election_ms_min = config_.election_ms_min;
   options.election_ms_max = config_.election_ms_max;
   options.hello_timeout_ms = config_.hello_timeout_ms;
+  options.client_frame_timeout_ms = config_.frame_timeout_ms;
   options.requests_in_flight_max = static_cast<uint32_t>(config_.requests_in_flight_max);
   options.pending_command_bytes_max = config_.pending_bytes_max;
   options.uncommitted_bytes_max = config_.uncommitted_bytes_max;

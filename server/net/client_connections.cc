@@ -72,6 +72,11 @@ void ClientConnections::OnConnectionFrame(FrameConnection& connection, const Fra
   on_input_();
 }
 
+void ClientConnections::OnConnectionPartial(FrameConnection& connection) {
+  node_->OnClientPartial(ConnectionId(connection.id()));
+  on_input_();
+}
+
 void ClientConnections::OnConnectionGarbage(FrameConnection& connection,
                                             const absl::Status& error) {
   node_->OnClientGarbage(ConnectionId(connection.id()), error);

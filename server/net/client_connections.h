@@ -42,6 +42,7 @@ class ClientConnections final : public FrameConnectionHandler {
 
  private:
   void OnConnectionFrame(FrameConnection& connection, const FrameView& frame) override;
+  void OnConnectionPartial(FrameConnection& connection) override;
   void OnConnectionGarbage(FrameConnection& connection, const absl::Status& error) override;
   void OnConnectionClosed(FrameConnection& connection) override;
   size_t FrameBytesMax(FrameConnection& connection) override;

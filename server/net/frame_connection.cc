@@ -78,6 +78,7 @@ void FrameConnection::DeliverFrames() {
     FrameView frame;
     switch (decoder_.Next(&frame)) {
       case FrameDecoder::Result::kNeedMore:
+        if (decoder_.buffered_bytes() > 0) handler_->OnConnectionPartial(*this);
         return;
       case FrameDecoder::Result::kFrame:
         handler_->OnConnectionFrame(*this, frame);

@@ -33,6 +33,8 @@ class FrameConnectionHandler {
  public:
   // One whole frame. The connection may be closed inside (Close); no further frames come then.
   virtual void OnConnectionFrame(FrameConnection& connection, const FrameView& frame) = 0;
+  // After the whole frames of what arrived: a piece of one is left.
+  virtual void OnConnectionPartial(FrameConnection& connection) = 0;
   // The bytes were not frames. The owner says goodbye and closes.
   virtual void OnConnectionGarbage(FrameConnection& connection, const absl::Status& error) = 0;
   // Closed by the other side, broken, or dropped for being a slow reader.

@@ -183,6 +183,11 @@ void PeerTransport::OnConnectionFrame(FrameConnection& connection, const FrameVi
   on_input_();
 }
 
+void PeerTransport::OnConnectionPartial(FrameConnection& connection) {
+  node_->OnPeerPartial(PeerLinkId(connection.id()));
+  on_input_();
+}
+
 void PeerTransport::OnConnectionGarbage(FrameConnection& connection, const absl::Status& error) {
   node_->OnPeerGarbage(PeerLinkId(connection.id()), error);
   on_input_();

@@ -67,6 +67,7 @@ class PeerTransport final : public FrameConnectionHandler {
   using DialPtr = std::shared_ptr<Dial>;  // outstanding handlers need it
 
   void OnConnectionFrame(FrameConnection& connection, const FrameView& frame) override;
+  void OnConnectionPartial(FrameConnection& connection) override;
   void OnConnectionGarbage(FrameConnection& connection, const absl::Status& error) override;
   void OnConnectionClosed(FrameConnection& connection) override;
   size_t FrameBytesMax(FrameConnection& connection) override;

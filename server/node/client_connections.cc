@@ -25,6 +25,7 @@ void ClientConnections::OnConnected(ConnectionId id) {
 bool ClientConnections::OnFrame(ConnectionId id, const FrameView& frame) {
   const auto place = connections_.find(id);
   if (place == connections_.end()) return false;
+  frame_deadlines_.OnWhole(id);
   Connection& connection = place->second;
   const FrameHeader& header = frame.header;
   const bool is_hello = header.opcode == Opcode::kHello;
@@ -112,6 +113,7 @@ void ClientConnections::Forget(ConnectionId id) {
     connection_of_.erase(session);
     orphans_.push_back({session, epoch});
   }
+  frame_deadlines_.OnWhole(id);
   connections_.erase(place);
 }
 
@@ -128,10 +130,15 @@ void ClientConnections::OnTime(LocalTime now) {
     hello_deadlines_.pop_front();
     if (waits) Refuse(front.connection, pb::ERROR_CODE_TIMEOUT, "no hello in time");
   }
+  for (const ConnectionId id : frame_deadlines_.TakeLate(now)) {
+    Refuse(id, pb::ERROR_CODE_TIMEOUT, "the rest of a frame did not come in time");
+  }
 }
 
 LocalTime ClientConnections::NextDeadline() const {
-  return hello_deadlines_.empty() ? kNeverLocal : hello_deadlines_.front().at.value_or(kNeverLocal);
+  const LocalTime hello =
+      hello_deadlines_.empty() ? kNeverLocal : hello_deadlines_.front().at.value_or(kNeverLocal);
+  return std::min(hello, frame_deadlines_.Next());
 }
 
 bool ClientConnections::Begin(const RequestRef& request) {

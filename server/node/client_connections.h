@@ -27,6 +27,7 @@
 #include "protocol/lock.pb.h"
 #include "server/node/context.h"
 #include "server/node/pending_requests.h"
+#include "server/node/frame_deadlines.h"
 #include "server/node/types.h"
 
 namespace lockd::node {
@@ -40,19 +41,24 @@ struct SessionBinding {
 class ClientConnections {
  public:
   // `context` must outlive this.
-  explicit ClientConnections(NodeContext& context) : context_(context) {}
+  explicit ClientConnections(NodeContext& context)
+      : context_(context), frame_deadlines_(context.options.client_frame_timeout_ms) {}
 
   // -- connections --
   void OnConnected(ConnectionId id);
   void OnClosed(ConnectionId id) { Forget(id); }
   // True: a request after the hello, for the caller to handle. Else it was handled here.
   [[nodiscard]] bool OnFrame(ConnectionId id, const FrameView& frame);
+  // A piece of a frame was left.
+  void OnPartial(ConnectionId id) {
+    if (IsOpen(id)) frame_deadlines_.OnPartial(id);
+  }
   [[nodiscard]] bool IsOpen(ConnectionId id) const { return connections_.contains(id); }
   [[nodiscard]] size_t FrameBytesMax(ConnectionId id) const;
   // Says why, closes, forgets.
   void Refuse(ConnectionId id, pb::ErrorCode code, absl::string_view message);
   void RefuseAll(pb::ErrorCode code, absl::string_view message);
-  // Refuses those that did not say hello in time.
+  // Refuses those that did not say hello, or did not finish a frame, in time.
   void OnTime(LocalTime now);
   [[nodiscard]] LocalTime NextDeadline() const;
 
@@ -102,6 +108,7 @@ class ClientConnections {
   absl::btree_map<ConnectionId, Connection> connections_;
   absl::flat_hash_map<SessionId, ConnectionId> connection_of_;  // of bound sessions
   std::deque<HelloDeadline> hello_deadlines_;  // in order of connecting, hence of deadline
+  FrameDeadlines<ConnectionId> frame_deadlines_;
   std::vector<SessionBinding> orphans_;
 };
 

@@ -484,6 +484,9 @@ void Node::OnClientConnected(ConnectionId connection) {
 void Node::OnClientFrame(ConnectionId connection, const FrameView& frame) {
   impl_->OnClientFrame(connection, frame);
 }
+void Node::OnClientPartial(ConnectionId connection) {
+  impl_->connections.OnPartial(connection);
+}
 void Node::OnClientGarbage(ConnectionId connection, const absl::Status& error) {
   if (impl_->connections.IsOpen(connection)) {
     impl_->connections.Refuse(connection, pb::ERROR_CODE_PROTOCOL, error.message());
@@ -507,6 +510,9 @@ void Node::OnPeerAccepted(PeerLinkId link) {
 }
 void Node::OnPeerFrame(PeerLinkId link, const FrameView& frame) {
   impl_->OnPeerFrame(link, frame);
+}
+void Node::OnPeerPartial(PeerLinkId link) {
+  impl_->peer_links.OnPartial(link);
 }
 void Node::OnPeerGarbage(PeerLinkId link, const absl::Status& error) {
   impl_->peer_links.OnGarbage(link, error);

@@ -50,6 +50,9 @@ class Node {
   void OnClientFrame(ConnectionId connection, const FrameView& frame);
   // The byte stream was not frames (FrameDecoder's error): answered with a reason frame and close.
   void OnClientGarbage(ConnectionId connection, const absl::Status& error);
+  // All whole frames of what arrived are delivered, and a piece of one is left: the rest must come
+  // in time.
+  void OnClientPartial(ConnectionId connection);
   // Closed by the other side, broken, or dropped by the rim. Not called for connections that the
   // node itself closed.
   void OnClientClosed(ConnectionId connection);
@@ -64,6 +67,8 @@ class Node {
   void OnPeerFrame(PeerLinkId link, const FrameView& frame);
   // The byte stream was not frames: the link is closed with a reason.
   void OnPeerGarbage(PeerLinkId link, const absl::Status& error);
+  // As OnClientPartial.
+  void OnPeerPartial(PeerLinkId link);
   void OnPeerClosed(PeerLinkId link);
   // The link to this member broke and dialling it again was refused at once: its process is gone.
   // A hint that a leader died, for speed only; never call it for a mere time-out.

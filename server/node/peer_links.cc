@@ -49,6 +49,7 @@ void PeerLinks::OnAccepted(PeerLinkId id) {
 std::optional<raft::Message> PeerLinks::OnFrame(PeerLinkId id, const FrameView& frame) {
   const auto place = links_.find(id);
   if (place == links_.end()) return std::nullopt;
+  frame_deadlines_.OnWhole(id);
   Link& link = place->second;
   if (frame.header.opcode == Opcode::kHello) {
     OnHello(id, link, frame);
@@ -130,7 +131,7 @@ void PeerLinks::OnReason(PeerLinkId id, const Link& link, const FrameView& frame
              absl::StrCat("node ", link.peer, " refuses the connection: ", reason.message()));
   }
   outbox_.ClosePeer(id);
-  links_.erase(id);
+  Forget(id);
 }
 
 void PeerLinks::OnGarbage(PeerLinkId id, const absl::Status& error) {
@@ -162,10 +163,13 @@ void PeerLinks::OnTime(LocalTime now) {
     }
   }
   for (const PeerLinkId id : late) Refuse(id, pb::ERROR_CODE_TIMEOUT, "no hello in time");
+  for (const PeerLinkId id : frame_deadlines_.TakeLate(now)) {
+    Refuse(id, pb::ERROR_CODE_TIMEOUT, "the rest of a frame did not come in time");
+  }
 }
 
 LocalTime PeerLinks::NextDeadline() const {
-  LocalTime next = kNeverLocal;
+  LocalTime next = frame_deadlines_.Next();
   for (const auto& [id, link] : links_) {
     if (link.hello_deadline) next = std::min(next, *link.hello_deadline);
   }
@@ -216,7 +220,7 @@ void PeerLinks::Refuse(PeerLinkId id, pb::ErrorCode code, const std::string& mes
   outbox_.ClosePeer(id);
   const NodeId peer = links_[id].peer;
   WarnOnce(peer, absl::StrCat("peer connection refused: ", message));
-  links_.erase(id);
+  Forget(id);
 }
 
 void PeerLinks::CloseOlder(PeerLinkId id, const Link& link) {
@@ -228,8 +232,13 @@ void PeerLinks::CloseOlder(PeerLinkId id, const Link& link) {
   }
   for (const PeerLinkId other_id : older) {
     outbox_.ClosePeer(other_id);
-    links_.erase(other_id);
+    Forget(other_id);
   }
+}
+
+void PeerLinks::Forget(PeerLinkId id) {
+  links_.erase(id);
+  frame_deadlines_.OnWhole(id);
 }
 
 void PeerLinks::WarnOnce(NodeId peer, const std::string& text) {

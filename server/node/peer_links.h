@@ -23,6 +23,7 @@
 #include "protocol/lock.pb.h"
 #include "protocol/raft.pb.h"
 #include "server/node/formation.h"
+#include "server/node/frame_deadlines.h"
 #include "server/node/outbox.h"
 #include "server/node/types.h"
 
@@ -32,19 +33,26 @@ class PeerLinks {
  public:
   // All must outlive this.
   PeerLinks(const NodeOptions& options, Formation& formation, Outbox& outbox)
-      : options_(options), formation_(formation), outbox_(outbox) {}
+      : options_(options),
+        formation_(formation),
+        outbox_(outbox),
+        frame_deadlines_(options.peer_frame_timeout_ms) {}
 
   void OnDialed(NodeId peer, PeerLinkId link);
   void OnAccepted(PeerLinkId link);
   // The Raft message in the frame, if it is one that counts.
   [[nodiscard]] std::optional<raft::Message> OnFrame(PeerLinkId link, const FrameView& frame);
   void OnGarbage(PeerLinkId link, const absl::Status& error);
-  void OnClosed(PeerLinkId link) { links_.erase(link); }
+  void OnClosed(PeerLinkId link) { Forget(link); }
+  // A piece of a frame was left.
+  void OnPartial(PeerLinkId link) {
+    if (links_.contains(link)) frame_deadlines_.OnPartial(link);
+  }
   [[nodiscard]] size_t FrameBytesMax(PeerLinkId link) const;
 
   // What the hellos say of this node's log.
   void SetOwnProgress(bool has_log, raft::Term term);
-  // Closes links that did not say hello in time, and says hello anew where it would be another one.
+  // Closes links that did not say hello, or did not finish a frame, in time, and says hello anew where it would be another one.
   void OnTime(LocalTime now);
   // When OnTime has something to do; kNeverLocal: nothing.
   [[nodiscard]] LocalTime NextDeadline() const;
@@ -76,6 +84,7 @@ class PeerLinks {
   void SayHello(PeerLinkId id, Link& link);
   void Refuse(PeerLinkId id, pb::ErrorCode code, const std::string& message);
   void CloseOlder(PeerLinkId id, const Link& link);
+  void Forget(PeerLinkId id);
   // Says so once, not at every attempt to connect.
   void WarnOnce(NodeId peer, const std::string& text);
 
@@ -85,6 +94,7 @@ class PeerLinks {
   bool has_log_ = false;
   raft::Term term_;
   absl::btree_map<PeerLinkId, Link> links_;
+  FrameDeadlines<PeerLinkId> frame_deadlines_;
   std::map<NodeId, std::string> warned_;  // last text, by node
 };
 

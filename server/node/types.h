@@ -55,6 +55,9 @@ struct NodeOptions {
   // Local limits: what is above them is answered with a typed error and retry-after, or a reason
   // frame and close.
   int64_t hello_timeout_ms = 5'000;
+  // How long the rest of a frame may take once its first bytes are there.
+  int64_t client_frame_timeout_ms = 30'000;
+  int64_t peer_frame_timeout_ms = 5'000;
   uint32_t requests_in_flight_max = 4'096;  // per connection
   uint64_t sessions_per_connection_max = 65'536;
   size_t batch_bytes_max = 256 * 1024;  // commands of one log entry

@@ -1,4 +1,5 @@
 // How a session finds the leader, opens, comes back, and ends.
+#include "protocol/base/bytes.h"
 #include "tests/client/session_harness.h"
 
 namespace lockd::client {
@@ -213,6 +214,22 @@ TEST(SessionLink, ASilentServerIsLeftWhileSomethingIsUnanswered) {
   harness.Advance(1'999);
   EXPECT_TRUE(harness.dialed().has_value());
   harness.Advance(1);
+  EXPECT_FALSE(harness.dialed().has_value());
+}
+
+// A bit flips in the length of a frame: bytes come and come, and none is ever understood.
+TEST(SessionLink, AServerWhoseFrameNeverEndsIsLeft) {
+  SessionHarness harness;
+  harness.Open();
+  harness.Acquire("a", 0);
+  std::string bytes;
+  AppendLittle<uint32_t>(bytes, 60'000);
+  for (int i = 0; i < 19; ++i) {
+    harness.fsm().OnBytes(harness.now(), harness.dialed()->link, bytes);
+    harness.Advance(100);
+    ASSERT_TRUE(harness.dialed().has_value());
+  }
+  harness.Advance(100);
   EXPECT_FALSE(harness.dialed().has_value());
 }
 

@@ -46,7 +46,7 @@ void FaultInjector::Inject(Fault fault) {
 }
 
 void FaultInjector::OnExit(SimNode& node) {
-  After(Pick(20 * kMillis, kSeconds), [&node] {
+  world_.scheduler->After(Pick(20 * kMillis, kSeconds), [&node] {
     if (!node.is_up()) node.Start();
   });
 }

@@ -358,6 +358,11 @@ void SimNetwork::SetBandwidth(HostId from, HostId to, uint64_t bytes_per_second)
 
 void SimNetwork::Heal() {
   UnblockAll();
+  std::vector<LinkId> dead;
+  for (const auto& [id, link] : links_) {
+    if (link.is_dead) dead.push_back(id);
+  }
+  for (const LinkId link : dead) Break(link);
   for (Path& path : paths_) path = Path{};
 }
 

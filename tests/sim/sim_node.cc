@@ -222,6 +222,19 @@ void SimNode::FreeDisk() {
   disk_.set_capacity_bytes(storage::MemFileSystem::kNever);
 }
 
+void SimNode::Heal() {
+  if (is_lost_) return;
+  FreeDisk();
+  disk_.ForgetFaults();
+  disk_fails_ = false;
+  disk_is_slow_ = false;
+  is_slow_ = false;
+  disk_stall_ = 0;
+  StartNextDiskJob();  // what is under way takes no longer than it would now
+  Resume();
+  if (!is_up()) Start();
+}
+
 std::vector<std::string> SimNode::LogFiles() {
   std::vector<std::string> paths;
   absl::StatusOr<std::vector<std::string>> names = disk_.List(kWalDirectory);
@@ -424,7 +437,15 @@ void SimNode::DeliverFrames(LinkId link) {
                                                               : node_->ClientFrameBytesMax(client));
     FrameView frame;
     const FrameDecoder::Result result = connection.decoder.Next(&frame);
-    if (result == FrameDecoder::Result::kNeedMore) return;
+    if (result == FrameDecoder::Result::kNeedMore) {
+      if (connection.decoder.buffered_bytes() == 0) return;
+      if (connection.is_peer) {
+        node_->OnPeerPartial(peer_link);
+      } else {
+        node_->OnClientPartial(client);
+      }
+      return;
+    }
     if (result != FrameDecoder::Result::kFrame) {
       const absl::Status error = connection.decoder.status();
       if (connection.is_peer) {
@@ -483,9 +504,10 @@ Time SimNode::DiskLatency() {
 void SimNode::StartNextDiskJob() {
   if (disk_jobs_.empty()) return;
   // The disk goes on while the process is paused; only the completion waits.
-  scheduler_->After(DiskLatency() + std::exchange(disk_stall_, 0), [this, life = life_] {
-    if (life == life_) FinishDiskJob();
-  });
+  scheduler_->After(DiskLatency() + std::exchange(disk_stall_, 0),
+                    [this, life = life_, job = ++disk_jobs_begun_] {
+                      if (life == life_ && job == disk_jobs_begun_) FinishDiskJob();
+                    });
 }
 
 void SimNode::FinishDiskJob() {

@@ -75,6 +75,8 @@ class SimNode : public Host {
   // No file grows any more, until Free.
   void FillDisk();
   void FreeDisk();
+  // Everything that is wrong with process and machine is over, but for what is lost; it runs.
+  void Heal();
   // Damage at rest; only while the node is down. True if there was something to damage.
   enum class Damage : uint8_t { kBitRot, kUnreadable, kMisdirected, kStaleFile, kWiped };
   bool DamageDisk(Damage damage);
@@ -164,6 +166,7 @@ class SimNode : public Host {
   std::map<NodeId, LinkId> dials_;       // to each member: being dialled or up
   std::set<NodeId> broken_;              // whose good link broke and was not dialled again yet
   std::deque<node::DiskJob> disk_jobs_;  // the front one is under way
+  uint64_t disk_jobs_begun_ = 0;
   std::deque<std::function<void()>> waiting_;  // for the end of a pause
   bool is_turn_scheduled_ = false;
   Time timer_at_ = SimClock::kNever;

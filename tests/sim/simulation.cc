@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "consensus/raft/describe.h"
 #include "protocol/base/check.h"
 #include "tests/sim/client_checks.h"
 #include "tests/sim/fault_injector.h"
@@ -24,6 +25,7 @@ constexpr Time kFormationTime = 10 * kSeconds;
 // The bounds of the design, once a majority is healed.
 constexpr Time kAnswerTime = 5 * kSeconds;
 constexpr Time kExpirySlack = kSeconds;
+constexpr Time kPeerFrameTimeout = node::NodeOptions{}.peer_frame_timeout_ms * kMillis;
 // For what is frozen longer: until it has caught up.
 constexpr Time kCatchUpTime = 20 * kSeconds;
 
@@ -196,6 +198,7 @@ void Simulation::RunUntilDone(Time deadline, const char* what, Done done) {
     LOCKD_CHECK(scheduler_.now() < deadline, "Liveness: ", what, " has not happened in time; ",
                 DescribeAll());
     RunUntil(scheduler_.now() + 5 * kMillis);
+    if (scheduler_.now() % (100 * kMillis) == 0) Trace(DescribeAll());
   }
 }
 
@@ -242,13 +245,7 @@ void Simulation::HealCore() {
     for (const auto& node : nodes_) network_.BlockBothWays(frozen->host(), node->host());
     for (const auto& client : clients_) network_.BlockBothWays(frozen->host(), client->host());
   }
-  for (SimNode* node : candidates) {
-    node->FreeDisk();
-    node->set_disk_is_slow(false);
-    node->set_is_slow(false);
-    node->Resume();
-    if (!node->is_up()) node->Start();
-  }
+  for (SimNode* node : candidates) node->Heal();
   for (auto& client : clients_) {
     client->Resume();
     if (!client->is_up()) client->Start();
@@ -260,11 +257,7 @@ void Simulation::HealRest() {
   for (auto& node : nodes_) {
     if (node->is_lost()) continue;
     core_.insert(node->host());
-    node->FreeDisk();
-    node->set_disk_is_slow(false);
-    node->set_is_slow(false);
-    node->Resume();
-    if (!node->is_up()) node->Start();
+    node->Heal();
   }
 }
 
@@ -301,9 +294,10 @@ std::string Simulation::DescribeAll() const {
       continue;
     }
     const raft::Raft& raft = node->node().raft();
-    absl::StrAppend(&text, raft.is_leader() ? " leads" : " follows", " term ", raft.term(),
-                    " last ", raft.last_index(), " commit ", raft.commit_index(), " applied ",
-                    raft.applied_index(), node->node().is_serving() ? " serving; " : "; ");
+    absl::StrAppend(&text, " ", raft::RoleName(raft.role()), " term ", raft.term(), " leader ",
+                    raft.leader_id(), " last ", raft.last_index(), " commit ", raft.commit_index(),
+                    " applied ", raft.applied_index(),
+                    node->node().is_serving() ? " serving; " : "; ");
   }
   for (const auto& client : clients_) {
     if (!client->is_finished()) absl::StrAppend(&text, client->Describe(), "; ");
@@ -318,7 +312,9 @@ void Simulation::Converge() {
   Trace("healed: a core, from here on");
   HealCore();
   const Time healed_at = scheduler_.now();
-  RunUntilDone(healed_at + 3 * swarm_.election_ms_max * kMillis, "a serving leader",
+  // A link whose length field was damaged before is found out only by its frame's time.
+  const Time stuck_links = swarm_.has(Fault::kBytesCorrupted) ? kPeerFrameTimeout : 0;
+  RunUntilDone(healed_at + stuck_links + 3 * swarm_.election_ms_max * kMillis, "a serving leader",
                [this] { return Leader() != nullptr; });
   const Time led_at = scheduler_.now();
   for (auto& client : clients_) client->Finish();

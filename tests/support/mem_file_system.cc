@@ -338,8 +338,7 @@ void MemFileSystem::Crash(Unsynced unsynced, Random* random) {
   locks_.clear();
   ++generation_;
   power_ = true;
-  cut_power_in_ = fail_in_ = fail_read_in_ = kNever;
-  fail_next_write_ = fail_next_sync_ = false;
+  ForgetFaults();
 }
 
 // -- planned faults --
@@ -352,6 +351,10 @@ void MemFileSystem::FailAt(uint64_t step) {
 }
 void MemFileSystem::FailReadAt(uint64_t count) {
   fail_read_in_ = count;
+}
+void MemFileSystem::ForgetFaults() {
+  cut_power_in_ = fail_in_ = fail_read_in_ = kNever;
+  fail_next_write_ = fail_next_sync_ = false;
 }
 void MemFileSystem::MakeUnreadable(const std::string& path, uint64_t sector) {
   FileAt(path)->unreadable.insert(sector);

@@ -77,6 +77,8 @@ class MemFileSystem : public FileSystem {
   void FailNextSync() { fail_next_sync_ = true; }
   // The `count`-th read from now fails with EIO.
   void FailReadAt(uint64_t count);
+  // No planned fault is left.
+  void ForgetFaults();
   // Every read that touches this sector fails with EIO, until it is written again.
   void MakeUnreadable(const std::string& path, uint64_t sector);
   // Writes that would make all files together larger than this fail with ResourceExhausted.

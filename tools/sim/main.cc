@@ -141,7 +141,10 @@ void Print(const Totals& totals, bool json) {
 int Replay(uint64_t seed, bool trace) {
   const FailingSeed named(seed);
   SimOptions options{.seed = seed, .trace = nullptr};
-  if (trace) options.trace = [](const std::string& line) { std::puts(line.c_str()); };
+  if (trace) {
+    std::setvbuf(stdout, nullptr, _IOLBF, 1 << 16);  // nothing is lost when an invariant breaks
+    options.trace = [](const std::string& line) { std::puts(line.c_str()); };
+  }
   const SimReport report = RunSimulation(options);
   std::printf(
       "seed %lu: hash %016lx, %.1f s simulated, %lu events, %lu entries committed, %lu acquires, "

@@ -147,6 +147,31 @@ TEST_F(OneNode, ClosesAConnectionThatSaysNothingInTime) {
   EXPECT_FALSE(greeted.WasClosed());
 }
 
+// N-05: the rest of a frame has its time, however slowly it trickles in.
+TEST_F(OneNode, ClosesAConnectionThatDoesNotFinishAFrameInTime) {
+  Start([](NodeOptions& options) { options.client_frame_timeout_ms = 300; });
+  TestClient client(*env, 1);
+  pb::GetLockRequest request;
+  request.set_name("lock");
+  std::string frame;
+  AppendFrame(frame, {.opcode = Opcode::kGetLock, .flags = 0, .group = {}, .request_id = 1},
+              request);
+  for (int i = 0; i < 4; ++i) {
+    env->SendBytes(1, client.connection(), frame.substr(static_cast<size_t>(i), 1));
+    env->RunFor(60);
+  }
+  // In time: the next frame has a time of its own.
+  env->SendBytes(1, client.connection(), frame.substr(4) + frame.substr(0, 1));
+  env->RunFor(299);
+  EXPECT_FALSE(client.WasClosed());
+  env->SendBytes(1, client.connection(), frame.substr(1, 1));
+  env->RunFor(2);
+  EXPECT_TRUE(client.WasClosed());
+  const auto reason = client.Push(Opcode::kReason);
+  ASSERT_TRUE(reason.has_value());
+  EXPECT_EQ(reason->As<pb::Reason>().code(), pb::ERROR_CODE_TIMEOUT);
+}
+
 TEST_F(OneNode, RefusesUnknownFields) {
   Start();
   TestClient client(*env, 1);

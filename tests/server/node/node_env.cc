@@ -255,7 +255,10 @@ void NodeEnv::FeedPeer(int id, PeerLinkId id_of_link, const std::string& bytes) 
     decoder.set_frame_bytes_max(machine.node->PeerFrameBytesMax(id_of_link));
     FrameView frame;
     const FrameDecoder::Result result = decoder.Next(&frame);
-    if (result == FrameDecoder::Result::kNeedMore) return;
+    if (result == FrameDecoder::Result::kNeedMore) {
+      if (decoder.buffered_bytes() > 0) machine.node->OnPeerPartial(id_of_link);
+      return;
+    }
     if (result == FrameDecoder::Result::kError) {
       machine.node->OnPeerGarbage(id_of_link, decoder.status());
       return;
@@ -373,6 +376,9 @@ void NodeEnv::SendBytes(int id, ConnectionId connection, const std::string& byte
     }
     if (result == FrameDecoder::Result::kError && !std::exchange(client.garbage, true)) {
       machine.node->OnClientGarbage(connection, client.to_node.status());
+    }
+    if (!client.garbage && client.to_node.buffered_bytes() > 0) {
+      machine.node->OnClientPartial(connection);
     }
     return;
   }

@@ -272,6 +272,22 @@ TEST_F(PeerPort, TakesNoRaftFrameBeforeTheHelloNorAClientsRequest) {
   EXPECT_EQ(env.node(1).raft().term(), term);
 }
 
+// A bit flips in the length of a frame: all that follows is swallowed as its rest.
+TEST_F(PeerPort, ClosesALinkWhoseFrameDoesNotEnd) {
+  env.Isolate(2);  // its own links would take the place of this one
+  Say(Opcode::kHello, HelloOf(2));
+  std::string heartbeat;
+  AppendFrame(heartbeat, {.opcode = Opcode::kHeartbeat, .flags = 0, .group = {}, .request_id = 0},
+              pb::Heartbeat());
+  heartbeat[2] = '\x20';  // two megabytes
+  env.SendPeerBytes(1, link, heartbeat);
+  env.RunFor(4'900);
+  EXPECT_FALSE(env.PeerWasClosed(1, link));
+  env.SendPeerBytes(1, link, heartbeat);
+  env.RunFor(200);
+  EXPECT_TRUE(env.PeerWasClosed(1, link));
+}
+
 TEST_F(PeerPort, ClosesWhoSaysNothing) {
   link = env.AcceptStranger(1);
   EXPECT_EQ(env.node(1).PeerFrameBytesMax(link), kHelloFrameBytesMax);
