@@ -257,6 +257,22 @@ TEST(Election, NobodyCampaignsWithoutAVote) {
   EXPECT_EQ(Only<AppendReply>(member.Take()).size(), 1u);
 }
 
+// two learners and the candidate would be three of five.
+TEST(Election, TheGrantsOfLearnersElectNobody) {
+  Member member(1, std::vector<uint64_t>{1}, 3, [](Options& options) {
+    options.configuration.learners = {NodeId{4}, NodeId{5}};
+  });
+  member.raft.Campaign();
+  member.Take();
+  for (uint64_t learner : {4, 5}) member.Receive(learner, 1, PreGranted(2));
+  EXPECT_EQ(member.raft.role(), Role::kPreCandidate);
+  member.Receive(2, 1, PreGranted(2));
+  member.Take();
+  ASSERT_EQ(member.raft.role(), Role::kCandidate);
+  for (uint64_t learner : {4, 5}) member.Receive(learner, 2, Granted(2));
+  EXPECT_EQ(member.raft.role(), Role::kCandidate);
+}
+
 // -- stickiness --
 
 TEST(Stickiness, AHeardLeaderIsNotDeposed) {

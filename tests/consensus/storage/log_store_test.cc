@@ -2,6 +2,7 @@
 // write costs what it should.
 #include "consensus/storage/log_store.h"
 
+#include "absl/strings/str_cat.h"
 #include "tests/consensus/storage/log_fixture.h"
 
 namespace lockd::storage {
@@ -84,6 +85,23 @@ TEST_F(LogTest, ASegmentIsPreparedInSyncedSlices) {
     ASSERT_TRUE(done.ok()) << done.status();
     EXPECT_EQ(*done, slice == 4);
     EXPECT_EQ(disk_.counters().syncs - before, static_cast<uint64_t>(slice));
+  }
+}
+
+// S-03: the first write into a new file is acknowledged; then the directory has its name on disk.
+TEST_F(LogTest, EverySegmentIsThereAfterThePowerCutThatFollowsItsFirstWrite) {
+  for (const bool is_prepared : {false, true}) {
+    SCOPED_TRACE(is_prepared);
+    options_.directory = absl::StrCat("/data/", is_prepared);
+    model_ = LogModel();
+    Open();
+    for (uint64_t i = 1; i <= 20; ++i) {
+      if (is_prepared) Prepare();
+      Append(i, i, 1, 1000);
+      CutPower();
+      ReopenAndExpectAll();
+    }
+    EXPECT_GT(opened_.store->bytes_on_disk(), 4 * options_.segment_bytes);
   }
 }
 
@@ -269,6 +287,37 @@ TEST_F(LogTest, ASnapshotOfThisHistoryKeepsWhatIsAboveIt) {
   Write({.base = MakeBase(5, 1)});
   EXPECT_EQ(opened_.store->last_index(), raft::Index(10));
   ReopenAndExpectAll();
+}
+
+// a base that comes late, or twice, does not bring anything back.
+TEST_F(LogTest, ABaseBelowTheCurrentOneChangesNothing) {
+  Open();
+  Append(1, 20, 1);
+  SetState(1, 0, 15);
+  Write({.base = MakeBase(10, 1)});
+  for (const uint64_t index : {3, 10}) {
+    Write({.base = MakeBase(index, 1)});
+    EXPECT_EQ(opened_.store->last_index(), raft::Index(20));
+    ReopenAndExpectAll();
+    EXPECT_EQ(opened_.log.base_index, raft::Index(10));
+  }
+}
+
+// R-46 (a): a snapshot at the very end of the log and one open segment: whatever is in that
+// segment, entries keep their own numbers.
+TEST_F(LogTest, ASnapshotAndOneOpenSegmentAreEnoughToGoOn) {
+  Open();
+  for (uint64_t i = 1; i <= 30; ++i) Append(i, i, 1, 300);
+  SetState(1, 0, 30);
+  Write({.base = MakeBase(30, 1)});
+  Prepare();
+  CutPower();
+  ReopenAndExpectAll();
+  EXPECT_EQ(opened_.log.base_index, raft::Index(30));
+  Append(31, 31, 1);
+  CutPower();
+  ReopenAndExpectAll();
+  EXPECT_EQ(opened_.log.tail, std::vector<raft::Entry>({MakeEntry(31, 1)}));
 }
 
 TEST_F(LogTest, SegmentsThatAreNotNeededAreRecycledAndDiskUseIsBounded) {
