@@ -46,6 +46,8 @@ int main(int argc, char** argv) {
   lockd::StartLog(command_line.config.log_json, command_line.config.log_level);
   lockd::SetCheckFailureHandler(LeaveOnBrokenInvariant);
   std::signal(SIGPIPE, SIG_IGN);
+  // Above the limit of the size of files, a write fails and says so instead of ending the process.
+  std::signal(SIGXFSZ, SIG_IGN);
   RaiseDescriptorLimit();
 
   boost::asio::io_context io(1);

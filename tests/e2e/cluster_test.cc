@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <atomic>
 #include <csignal>
@@ -169,6 +170,27 @@ TEST(ThreeNodes, KillingTheLeaderUnderLoadLosesNoGrantAndDoublesNone) {
         << "no progress after kill " << kill;
     cluster.Start(killed);
   }
+  load.Stop();
+  EXPECT_EQ(load.failures(), 0u);
+  cluster.WaitUntilAlike();
+}
+
+// the leader's disk takes no more; the others' disks do. It does not go on leading with a
+// hole in its log: it is gone at once, says why, and comes back when the disk is well again.
+TEST(ThreeNodes, ALeaderWhoseDiskFailsLeavesAtOnceAndTheOthersGoOn) {
+  Cluster cluster(3);
+  cluster.StartAll();
+  const size_t broken = cluster.WaitForLeader();
+  Load load(cluster, 6, 3);
+  ASSERT_TRUE(Eventually([&] { return load.cycles() > 50; }));
+  const rlimit no_file_grows{.rlim_cur = 64 * 1024, .rlim_max = RLIM_INFINITY};
+  ASSERT_EQ(prlimit(cluster.process(broken).pid(), RLIMIT_FSIZE, &no_file_grows, nullptr), 0);
+  EXPECT_EQ(cluster.process(broken).Await(), 15);
+  EXPECT_THAT(cluster.ReadLog(broken), HasSubstr("/wal/wal-"));
+  EXPECT_NE(cluster.WaitForLeader(), broken);
+  const uint64_t after = load.cycles();
+  ASSERT_TRUE(Eventually([&] { return load.cycles() > after + 50; }));
+  cluster.Start(broken);
   load.Stop();
   EXPECT_EQ(load.failures(), 0u);
   cluster.WaitUntilAlike();
