@@ -72,7 +72,7 @@ asio::awaitable<NodeReader::Attempt> NodeReader::TryOnce(Opcode opcode, const Me
     if (!is_greeted) co_return hint_.empty() ? Attempt::kFailed : Attempt::kRedirected;
     is_ready_ = true;
   }
-  const uint32_t request_id = next_request_id_++;
+  const uint32_t request_id = last_request_id_ = NextRequestId(last_request_id_);
   std::string bytes;
   AppendFrame(bytes, {.opcode = opcode, .group = GroupId(0), .request_id = request_id}, request);
   const bool is_sent = co_await Send(std::move(bytes));

@@ -88,7 +88,7 @@ class NodeReader : public std::enable_shared_from_this<NodeReader> {
   std::string address_;
   std::string hint_;
   absl::Status last_error_;
-  uint32_t next_request_id_ = 1;
+  uint32_t last_request_id_ = 0;
   bool is_ready_ = false;  // connected and greeted
 };
 

@@ -36,7 +36,12 @@ struct Request {
 
 class RequestWindow {
  public:
-  RequestWindow() : places_(kSequenceWindow) {}
+  // `used`: sequences up to here count as answered already.
+  explicit RequestWindow(Sequence used = Sequence(0))
+      : places_(kSequenceWindow),
+        next_(used + 1),
+        acknowledged_through_(used),
+        send_from_(used + 1) {}
 
   // Sequences that can still be handed out.
   [[nodiscard]] uint64_t room() const {
@@ -83,9 +88,9 @@ class RequestWindow {
 
  private:
   std::vector<Request> places_;
-  Sequence next_{1};
-  Sequence acknowledged_through_{0};
-  Sequence send_from_{1};  // no unanswered request below it is out of flight
+  Sequence next_;
+  Sequence acknowledged_through_;
+  Sequence send_from_;  // no unanswered request below it is out of flight
   size_t in_flight_ = 0;
   size_t unanswered_ = 0;
 };

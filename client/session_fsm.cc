@@ -20,14 +20,18 @@ LocalTime AddMs(LocalTime time, int64_t ms) {
 
 }  // namespace
 
-SessionFsm::SessionFsm(SessionConfig config, std::string nonce, uint64_t seed, LocalTime now)
+SessionFsm::SessionFsm(SessionConfig config, std::string nonce, uint64_t seed, LocalTime now,
+                       const UsedNumbers& used)
     : config_(std::move(config)),
       nonce_(std::move(nonce)),
       random_(seed),
       lease_(config_.ttl_ms, config_.grace_ms),
+      next_transmission_(used.transmission + 1),
       finder_(config_.endpoints, config_.backoff_ms_min, config_.backoff_ms_max, random_.Next()),
       decoder_(kHelloFrameBytesMax),
       dial_at_(now),
+      last_control_id_(used.control_id),
+      window_(used.sequence),
       encoder_(std::make_unique<RequestEncoder>()) {
   LOCKD_CHECK(nonce_.size() == kNonceBytes, "a nonce of ", nonce_.size(), " bytes");
   LOCKD_CHECK(config_.ttl_ms > 0 && config_.operation_timeout_ms > 0, "a session without time");
@@ -265,13 +269,13 @@ void SessionFsm::Redirect(LocalTime now, absl::string_view address) {
 
 uint32_t SessionFsm::NewControl(LocalTime now, Opcode opcode, uint64_t transmission) {
   // Never zero, and never a mutation's id, which has bit 30 set.
-  next_control_id_ = next_control_id_ % 0x3fffffffu + 1;
+  last_control_id_ = last_control_id_ % 0x3fffffffu + 1;
   controls_.push_back({.opcode = opcode,
-                       .request_id = next_control_id_,
+                       .request_id = last_control_id_,
                        .transmission = transmission,
                        .sent_at = now});
   ExpectAnswer(now);
-  return next_control_id_;
+  return last_control_id_;
 }
 
 void SessionFsm::SendOpenOrAttach(LocalTime now) {

@@ -155,10 +155,19 @@ struct SessionActions {
 
 class RequestEncoder;
 
+// What a machine counts as used up when it starts. Runs that are to cross the wrap of a number
+// begin just below it; everybody else at zero.
+struct UsedNumbers {
+  Sequence sequence;
+  uint64_t transmission = 0;
+  uint32_t control_id = 0;  // request ids of what is no mutation
+};
+
 class SessionFsm {
  public:
   // `nonce` is secret, kNonceBytes long, and drawn anew for each session. Starts to open at once.
-  SessionFsm(SessionConfig config, std::string nonce, uint64_t seed, LocalTime now);
+  SessionFsm(SessionConfig config, std::string nonce, uint64_t seed, LocalTime now,
+             const UsedNumbers& used = {});
   ~SessionFsm();
   SessionFsm(const SessionFsm&) = delete;
   SessionFsm& operator=(const SessionFsm&) = delete;
@@ -334,7 +343,7 @@ class SessionFsm {
   bool open_refused_ = false;  // for ever, not for now
   LocalTime open_deadline_ = kNeverLocal;
   LocalTime close_deadline_ = kNeverLocal;
-  uint64_t next_transmission_ = 1;
+  uint64_t next_transmission_;
   // The newest stamp seen in a reply of a leader.
   uint64_t seen_term_ = 0;
   uint64_t seen_applied_index_ = 0;
@@ -356,7 +365,7 @@ class SessionFsm {
   LocalTime heard_at_;         // last frame from it
   LocalTime expecting_since_;  // something has been unanswered since
   size_t in_flight_max_ = 0;   // mutations; what the server said, less some places
-  uint32_t next_control_id_ = 0;
+  uint32_t last_control_id_;
   std::deque<Control> controls_;  // unanswered, oldest first
   // After RESOURCE_EXHAUSTED nothing of that kind is sent before; `wait`: something would be.
   LocalTime acquires_from_;

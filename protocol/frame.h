@@ -50,6 +50,12 @@ struct FrameHeader {
   friend bool operator==(const FrameHeader&, const FrameHeader&) = default;
 };
 
+// The request id after `last`, for a side that counts: after the greatest comes 1, because 0 would
+// be a push.
+[[nodiscard]] constexpr uint32_t NextRequestId(uint32_t last) {
+  return last == UINT32_MAX ? 1 : last + 1;
+}
+
 // A decoded frame; `payload` points into memory that the decoder's owner keeps.
 struct FrameView {
   FrameHeader header;

@@ -20,7 +20,7 @@ struct NodeContext {
   NodeContext(NodeOptions node_options, const raft::RecoveredLog& recovered)
       : options(std::move(node_options)),
         formation(options, recovered),
-        database(state::HashKey::FromSeed(options.seed)) {}
+        database(state::HashKey::FromSeed(options.seed), options.numbers_drawn) {}
 
   const NodeOptions options;
   Outbox outbox;

@@ -2,12 +2,30 @@
 
 #include <algorithm>
 
+#include "protocol/base/check.h"
+
 namespace lockd::node {
+namespace {
+
+void CheckBounds(const char* name, int64_t ms, int64_t ms_min, int64_t ms_max) {
+  LOCKD_CHECK(ms >= ms_min && ms <= ms_max, name, " is ", ms, " ms; allowed: ", ms_min, "..",
+              ms_max);
+}
+
+}  // namespace
 
 Timing::Timing(const NodeOptions& options)
     : tick_ns_(std::max(options.heartbeat_ms * kNanosPerMilli / 5, kNanosPerMilli)),
       heartbeat_ticks_(static_cast<uint64_t>(
-          std::max<int64_t>(options.heartbeat_ms * kNanosPerMilli / tick_ns_, 1))) {}
+          std::max<int64_t>(options.heartbeat_ms * kNanosPerMilli / tick_ns_, 1))) {
+  CheckBounds("heartbeat", options.heartbeat_ms, 1, kHeartbeatMsMax);
+  CheckBounds("shortest election timeout", options.election_ms_min, 1, kElectionMsMax);
+  CheckBounds("longest election timeout", options.election_ms_max, options.election_ms_min,
+              kElectionMsMax);
+  CheckBounds("time entry interval", options.time_entry_ms, 1, kTimeEntryMsMax);
+  CheckBounds("suppress", options.suppress_ms, 2, kSuppressMsMax);
+  CheckBounds("turn advance", options.turn_advance_ms_max, 2, kTurnAdvanceMsMax);
+}
 
 raft::Options Timing::RaftOptions(const NodeOptions& options) const {
   const auto ticks = [this](int64_t ms) {

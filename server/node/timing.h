@@ -1,7 +1,9 @@
 // Timing: milliseconds of the options, in the core's ticks.
 //
-// A tick is a fifth of the heartbeat interval. Time that the process was stopped for is given to
-// the core only in part: what the others sent meanwhile waits in the sockets and comes first.
+// What is out of the bounds of types.h ends the process: it is for server/config to refuse what
+// people ask for. A tick is a fifth of the heartbeat interval. Time that the process was stopped
+// for is given to the core only in part: what the others sent meanwhile waits in the sockets and
+// comes first.
 //
 // Threading: pure value.
 #ifndef LOCKD_SERVER_NODE_TIMING_H_

@@ -23,6 +23,13 @@ namespace lockd::node {
 using ConnectionId = StrongInt<struct ConnectionIdTag>;
 using PeerLinkId = StrongInt<struct PeerLinkIdTag>;
 
+// The longest times that a node can be given: wide-area links, and runs of years in a simulator.
+inline constexpr int64_t kHeartbeatMsMax = 60'000;
+inline constexpr int64_t kElectionMsMax = 600'000;
+inline constexpr int64_t kTimeEntryMsMax = 60'000;
+inline constexpr int64_t kSuppressMsMax = 120'000;     // twice a time entry
+inline constexpr int64_t kTurnAdvanceMsMax = 120'000;  // the same
+
 struct NodeOptions {
   NodeId node_id;
   std::string cluster_name;
@@ -39,17 +46,23 @@ struct NodeOptions {
   std::string version;  // shown in status
   uint64_t seed = 0;
 
+  // What the state at the log's base has drawn from its counter of ids and tokens, like the base
+  // itself: nothing until there are snapshots. Runs that are to cross 2^31 begin below it.
+  uint64_t numbers_drawn = 0;
+
+  // Times, bounded by kHeartbeatMsMax and its neighbours below.
   int64_t heartbeat_ms = 50;
   int64_t election_ms_min = 300;
   int64_t election_ms_max = 600;
-  // A leader appends an entry at least this often while a deadline is armed.
+  // A leader appends an entry at least this often while a deadline is armed. So much waited time a
+  // failover may forget, and a log without snapshots grows by so many entries.
   int64_t time_entry_ms = 500;
   // Keep-alives are collected this long into one command.
   int64_t keep_alive_window_ms = 50;
   // Cluster time stands still while the oldest uncommitted entry is older.
   int64_t suppress_ms = 500;
-  // Most cluster time that one turn adds. While deadlines are armed a leader wakes ten times as
-  // often, so that an undisturbed one loses nothing to this bound.
+  // Most cluster time that one turn adds. While deadlines are armed a leader wakes twice as often
+  // as the lesser of this and suppress_ms, so that an undisturbed one loses nothing to the bound.
   int64_t turn_advance_ms_max = 500;
 
   // Local limits: what is above them is answered with a typed error and retry-after, or a reason

@@ -37,7 +37,10 @@ namespace lockd::state {
 class LockDatabase {
  public:
   // `hash_key` should be a secret of the node; it decides nothing that anybody can see.
-  explicit LockDatabase(const HashKey& hash_key = {}) : locks_(&digest_sum_, hash_key) {}
+  // `numbers_drawn` is where the counter of ids and tokens stands at the log's base: alike on all
+  // replicas.
+  explicit LockDatabase(const HashKey& hash_key = {}, uint64_t numbers_drawn = 0)
+      : counter_(numbers_drawn), locks_(&digest_sum_, hash_key) {}
   LockDatabase(const LockDatabase&) = delete;
   LockDatabase& operator=(const LockDatabase&) = delete;
 
@@ -163,8 +166,8 @@ class LockDatabase {
   void CheckDeadlines() const;
 
   ClusterTime time_;
-  WallTime wall_time_;    // of the last entry that had one; for people
-  uint64_t counter_ = 0;  // the last number drawn
+  WallTime wall_time_;  // of the last entry that had one; for people
+  uint64_t counter_;    // the last number drawn
   ClusterId cluster_id_;
   uint32_t feature_level_ = kFeatureLevelMax;
   Settings settings_;

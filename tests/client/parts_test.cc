@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "client/fence_gate.h"
 #include "client/leader_finder.h"
 #include "client/lease.h"
@@ -116,6 +118,25 @@ TEST(RequestWindow, RequestIdsFindTheirRequest) {
     ASSERT_EQ(window.FindByRequestId(id + 1'024), nullptr);
     window.Answered(request);
     ASSERT_EQ(window.FindByRequestId(id), nullptr);
+  }
+}
+
+// 2^30 is where the id's bits end; the others are where narrower integers would.
+TEST(RequestWindow, CrossingAPowerOfTwoKeepsEveryRequestApart) {
+  for (const int bits : {30, 31, 32}) {
+    RequestWindow window(Sequence((uint64_t{1} << bits) - 3));
+    EXPECT_EQ(window.room(), kSequenceWindow);
+    std::set<uint32_t> ids;
+    for (int i = 0; i < 6; ++i) {
+      const Request& request = window.Add(RequestKind::kAcquire, 0);
+      const uint32_t id = RequestWindow::RequestId(request.sequence);
+      EXPECT_NE(id, 0u);
+      EXPECT_TRUE(ids.insert(id).second) << id;
+      EXPECT_EQ(window.FindByRequestId(id), &request);
+    }
+    while (window.Oldest() != nullptr) window.Answered(*window.Find(window.Oldest()->sequence));
+    EXPECT_EQ(window.acknowledged_through(), Sequence((uint64_t{1} << bits) + 3));
+    EXPECT_EQ(window.room(), kSequenceWindow);
   }
 }
 

@@ -13,8 +13,8 @@ SessionConfig SessionHarness::Config() {
   return config;
 }
 
-SessionHarness::SessionHarness(SessionConfig config)
-    : fsm_(std::move(config), std::string(kNonceBytes, 'n'), 1, now_) {
+SessionHarness::SessionHarness(SessionConfig config, const UsedNumbers& used)
+    : fsm_(std::move(config), std::string(kNonceBytes, 'n'), 1, now_, used) {
   stamp_.set_term(3);
   stamp_.set_applied_index(100);
   stamp_.set_cluster_time_ms(50'000);

@@ -59,7 +59,7 @@ class SessionHarness {
   static constexpr uint64_t kCluster = 5;
 
   static SessionConfig Config();
-  explicit SessionHarness(SessionConfig config = Config());
+  explicit SessionHarness(SessionConfig config = Config(), const UsedNumbers& used = {});
 
   // -- time --
   [[nodiscard]] LocalTime now() const { return now_; }

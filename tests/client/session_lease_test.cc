@@ -22,6 +22,21 @@ TEST(SessionLease, RenewsWithinAThirdOfTheTtl) {
   EXPECT_EQ(harness.fsm().lease().deadline(), sent_at + 10'000 * kNanosPerMilli);
 }
 
+// 0 would be a push, and bit 30 is set in the ids of mutations only.
+TEST(SessionLease, CrossingTheEndOfItsRequestIdsBeginsAgainAtOne) {
+  SessionHarness harness(SessionHarness::Config(), {.control_id = 0x3ffffffdu});
+  harness.Open();
+  const auto take = [&harness] {
+    harness.AdvanceToWakeup();
+    const auto keep_alive = harness.TakeNext<pb::KeepAliveRequest>();
+    harness.KeepAliveReply(keep_alive);
+    return keep_alive.request_id;
+  };
+  EXPECT_EQ(take(), 0x3fffffffu);
+  EXPECT_EQ(take(), 1u);
+  EXPECT_EQ(take(), 2u);
+}
+
 TEST(SessionLease, IsLostAtExactlyTheDeadline) {
   SessionHarness harness;
   const LocalTime sent_at = harness.now();

@@ -75,6 +75,13 @@ TEST(Opcode, EachKindHasADirectionAndAName) {
   EXPECT_EQ(named, 24);
 }
 
+TEST(Frame, CrossingTheGreatestRequestIdSkipsZero) {
+  EXPECT_EQ(NextRequestId(0), 1u);
+  EXPECT_EQ(NextRequestId(0x7fffffffu), 0x80000000u);
+  EXPECT_EQ(NextRequestId(0xfffffffeu), 0xffffffffu);
+  EXPECT_EQ(NextRequestId(0xffffffffu), 1u);
+}
+
 TEST(Opcode, NothingButHelloAndReasonIsKnownOnBothPorts) {
   for (int number = 0; number < 256; ++number) {
     const auto opcode = static_cast<Opcode>(number);

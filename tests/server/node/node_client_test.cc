@@ -109,6 +109,16 @@ TEST_F(OneNode, ClosesWithAReasonOnWhatIsNoRequest) {
             pb::ERROR_CODE_PROTOCOL);
 }
 
+TEST_F(OneNode, AnswersEveryRequestIdUnderThatIdButZero) {
+  Start();
+  TestClient client(*env, 1);
+  for (const uint32_t id : {1u, 0x7fffffffu, 0x80000000u, 0xffffffffu}) {
+    client.SendFrame(HeaderOf(Opcode::kStatus, id), "");
+    env->Settle();
+    EXPECT_TRUE(client.ReplyTo(id).has_value()) << id;
+  }
+}
+
 TEST_F(OneNode, ClosesWithAReasonOnBytesThatAreNoFrames) {
   Start();
   TestClient client(*env, 1, TestClient::Raw{});
