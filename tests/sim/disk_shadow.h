@@ -23,12 +23,18 @@ namespace lockd::sim {
 
 class DiskShadow {
  public:
+  // `base`: where the log on the disk begins.
+  explicit DiskShadow(const storage::LogBase& base = {}) : base_(base) {
+    image_.hard_state.term = base.term;
+    image_.hard_state.commit = base.index;
+  }
+
   void OnWriteStarted(const storage::LogWrite& write) { under_way_ = write; }
   // It was acknowledged.
   void OnWriteDone(const storage::LogWrite& write) {
     before_last_ = Image{image_.hard_state, image_.entries.size(), {}};
     if (!write.entries.empty()) {
-      const size_t keep = write.entries.front().index.value() - 1;
+      const size_t keep = PlaceOf(write.entries.front().index);
       if (keep < image_.entries.size()) {
         before_last_->cut.assign(image_.entries.begin() + static_cast<std::ptrdiff_t>(keep),
                                  image_.entries.end());
@@ -65,14 +71,14 @@ class DiskShadow {
     }
     return Verdict::kWrong;
   }
-  void Forget() { *this = DiskShadow{}; }  // the disk was replaced
+  void Forget() { *this = DiskShadow(base_); }  // the disk was replaced
 
   [[nodiscard]] const raft::HardState& hard_state() const { return image_.hard_state; }
-  [[nodiscard]] raft::Index last_index() const { return raft::Index(image_.entries.size()); }
+  [[nodiscard]] raft::Index last_index() const { return base_.index + image_.entries.size(); }
   // Whether the disk has this very entry.
   [[nodiscard]] bool Has(const raft::Entry& entry) const {
-    const uint64_t index = entry.index.value();
-    return index <= image_.entries.size() && image_.entries[index - 1] == Print::Of(entry);
+    return entry.index > base_.index && entry.index <= last_index() &&
+           image_.entries[PlaceOf(entry.index)] == Print::Of(entry);
   }
 
  private:
@@ -92,14 +98,14 @@ class DiskShadow {
   };
   struct Current {
     raft::HardState hard_state;
-    std::vector<Print> entries;  // entry i stands at index i + 1
+    std::vector<Print> entries;  // entry i stands at index base + i + 1
   };
 
+  [[nodiscard]] size_t PlaceOf(raft::Index index) const { return index - base_.index - 1; }
   void Apply(const storage::LogWrite& write) {
     if (write.hard_state.has_value()) image_.hard_state = *write.hard_state;
     if (write.entries.empty()) return;
-    image_.entries.resize(
-        std::min<size_t>(image_.entries.size(), write.entries.front().index.value() - 1));
+    image_.entries.resize(std::min(image_.entries.size(), PlaceOf(write.entries.front().index)));
     for (const raft::Entry& entry : write.entries) image_.entries.push_back(Print::Of(entry));
   }
   Verdict Took(Verdict verdict) {
@@ -128,6 +134,7 @@ class DiskShadow {
     return true;
   }
 
+  storage::LogBase base_;
   Current image_;
   std::optional<Image> before_last_;
   std::optional<storage::LogWrite> under_way_;

@@ -75,7 +75,7 @@ void SimClient::OpenSession() {
   links_.clear();
   fsm_links_.clear();
   fsm_ = std::make_unique<client::SessionFsm>(std::move(config), std::move(nonce), random_.Next(),
-                                              clock_.Now());
+                                              clock_.Now(), options_.used_numbers);
   Trace(absl::StrCat("opens session number ", session_));
   tasks_.assign(kTasks, Task{});
   for (size_t task = 0; task < kTasks; ++task) Think(task);

@@ -60,6 +60,7 @@ class SimClient : public Host {
     HostId host;
     uint64_t seed = 0;
     Swarm swarm;
+    client::UsedNumbers used_numbers = {};  // by each of its sessions
     std::vector<std::string> endpoints;
     std::function<HostId(const std::string& address)> host_of;
     ClientListener* listener = nullptr;

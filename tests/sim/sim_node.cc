@@ -43,6 +43,7 @@ std::optional<storage::OpenedLog> SimNode::OpenLog() {
   options.incarnation_draw = Incarnation(random_.Next() >> 1 | 1);
   options.segment_bytes = kSegmentBytes;
   options.tail_bytes_max = kTailBytesMax;
+  options.new_log_base = options_.log_base;
   if (life_ > 1 && faults_->Strikes(Fault::kCrashInRecovery)) {
     disk_.CutPowerAt(random_.Between(1, 8));
   }
@@ -114,6 +115,7 @@ void SimNode::Start() {
   node_options.heartbeat_ms = options_.swarm.heartbeat_ms;
   node_options.election_ms_min = options_.swarm.election_ms_min;
   node_options.election_ms_max = options_.swarm.election_ms_max;
+  if (options_.tune) options_.tune(&node_options);
   Trace(absl::StrCat("starts, life ", life_, ", log to ", opened->log.last_index));
   node_ =
       std::make_unique<node::Node>(std::move(node_options), std::move(opened->log), clock_.Now());

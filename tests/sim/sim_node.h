@@ -41,6 +41,8 @@ class SimNode : public Host {
     std::vector<state::Member> members;  // of the whole cluster
     uint64_t seed = 0;
     Swarm swarm;
+    storage::LogBase log_base = {};                  // where its log begins
+    std::function<void(node::NodeOptions*)> tune{};  // may be empty; changes them at each start
     // Which host answers at a member's peer address.
     std::function<HostId(NodeId)> host_of;
     // After each turn, with everything that the turn changed in place.
@@ -145,7 +147,7 @@ class SimNode : public Host {
   SimClock clock_;
   int64_t wall_offset_ms_ = 0;
   storage::MemFileSystem disk_;
-  DiskShadow shadow_;
+  DiskShadow shadow_{options_.log_base};
   bool disk_is_slow_ = false;
   bool disk_is_full_ = false;
   Time disk_stall_ = 0;
