@@ -42,6 +42,8 @@ class Candidate {
   [[nodiscard]] Transition OnDurable(const Core& core);
 
  private:
+  friend struct RaftCorruptor;
+
   struct Vote {
     NodeId from;
     bool granted;

@@ -175,6 +175,28 @@ void Core::Applied(Index index) {
   }
 }
 
+bool Core::AreWritesOrdered() const {
+  return last_durable_ <= last_write_ && vote_write_ <= last_write_ && handed_.term <= term_ &&
+         handed_.commit <= log_.commit_index();
+}
+
+bool Core::DoPromisesWait() const {
+  if (!with_next_write_.empty() && !HasPendingWrite()) return false;
+  const bool of_this_term =
+      std::all_of(with_next_write_.begin(), with_next_write_.end(),
+                  [this](const Message& message) { return message.term == term_; });
+  return of_this_term &&
+         std::all_of(deferred_.begin(), deferred_.end(), [this](const Deferred& deferred) {
+           return deferred.message.term == term_ && deferred.write_id > last_durable_ &&
+                  deferred.write_id <= last_write_;
+         });
+}
+
+bool Core::DoesApplyContinue() const {
+  return apply_entries_.empty() || (apply_entries_.front().index == handed_out_index_ + 1 &&
+                                    apply_entries_.back().index <= log_.commit_index());
+}
+
 bool Core::HasOutput() const {
   return !messages_.empty() || !released_reads_.empty() || !reads_.empty();
 }

@@ -88,7 +88,19 @@ class Core {
   // Everything but the write and the committed entries.
   void TakeOutput(Ready& ready);
 
+  // -- for invariants.h --
+  // Term, vote and commit index as of the last write handed out.
+  [[nodiscard]] const HardState& handed() const { return handed_; }
+  // Numbers of writes: completed <= handed out, and none carried the vote that was not.
+  [[nodiscard]] bool AreWritesOrdered() const;
+  // What promises durability is of this term and waits for a write that is to come or under way.
+  [[nodiscard]] bool DoPromisesWait() const;
+  // What was read for applying continues what was handed out.
+  [[nodiscard]] bool DoesApplyContinue() const;
+
  private:
+  friend struct RaftCorruptor;
+
   struct Deferred {
     uint64_t write_id;
     Message message;

@@ -32,6 +32,8 @@ class Follower {
   void PutOffElection(Core& core) { election_at_ = core.DrawElectionTick(); }
 
  private:
+  friend struct RaftCorruptor;
+
   void HeardLeader(Core& core, NodeId leader);
 
   NodeId leader_id_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <optional>
 
 #include "absl/strings/str_cat.h"
@@ -13,18 +14,26 @@ namespace {
 
 // Each check returns what is wrong, empty when nothing is.
 
-std::string LogContiguous(const Raft& raft) {
+// Where a walk over the log begins.
+Index WalkFrom(const Raft& raft, Index from) {
+  return std::max(from, raft.log().tail_first_index());
+}
+
+// -- the log --
+
+std::string LogContiguous(const Raft& raft, Index from) {
   const RaftLog& log = raft.log();
-  for (Index index = log.tail_first_index(); index <= log.last_index(); ++index) {
+  for (Index index = WalkFrom(raft, from); index <= log.last_index(); ++index) {
     if (log.At(index).index != index) return absl::StrCat(log.At(index).index, " at ", index);
   }
   return "";
 }
 
-std::string TermsNeverDecrease(const Raft& raft) {
+std::string TermsNeverDecrease(const Raft& raft, Index from) {
   const RaftLog& log = raft.log();
-  std::optional<Term> before = log.TermAt(log.tail_first_index() - 1);
-  for (Index index = log.tail_first_index(); index <= log.last_index(); ++index) {
+  Index index = WalkFrom(raft, from);
+  std::optional<Term> before = log.TermAt(index - 1);
+  for (; index <= log.last_index(); ++index) {
     const Term term = log.At(index).term;
     if (before.has_value() && term < *before) return absl::StrCat("at ", index);
     if (log.TermAt(index) != term) return absl::StrCat("term run is wrong at ", index);
@@ -34,15 +43,24 @@ std::string TermsNeverDecrease(const Raft& raft) {
   return "";
 }
 
-std::string TimeNeverDecreases(const Raft& raft) {
+std::string TimeNeverDecreases(const Raft& raft, Index from) {
   const RaftLog& log = raft.log();
-  for (Index index = log.tail_first_index(); index < log.last_index(); ++index) {
+  for (Index index = WalkFrom(raft, from); index < log.last_index(); ++index) {
     if (log.At(index + 1).time < log.At(index).time) return absl::StrCat("after ", index);
   }
   return "";
 }
 
-std::string MarksOrdered(const Raft& raft) {
+std::string LastEntryExact(const Raft& raft, Index) {
+  const RaftLog& log = raft.log();
+  if (!log.InMemory(log.last_index())) return "";
+  const Entry& last = log.At(log.last_index());
+  if (last.term == log.last_term() && last.time == log.last_time()) return "";
+  return absl::StrCat("term ", log.last_term(), " time ", log.last_time(), ", the entry is of ",
+                      last.term, " and ", last.time);
+}
+
+std::string MarksOrdered(const Raft& raft, Index) {
   const RaftLog& log = raft.log();
   const Index handed_out = raft.core().handed_out_index();
   if (log.base_index() <= log.applied_index() && log.applied_index() <= handed_out &&
@@ -53,7 +71,7 @@ std::string MarksOrdered(const Raft& raft) {
                       handed_out, " commit ", log.commit_index(), " last ", log.last_index());
 }
 
-std::string DurableOrdered(const Raft& raft) {
+std::string DurableOrdered(const Raft& raft, Index) {
   const RaftLog& log = raft.log();
   if (log.durable_index() <= log.written_index() && log.written_index() <= log.last_index()) {
     return "";
@@ -62,27 +80,113 @@ std::string DurableOrdered(const Raft& raft) {
                       log.last_index());
 }
 
-std::string UncommittedInMemory(const Raft& raft) {
+std::string UncommittedInMemory(const Raft& raft, Index) {
   const RaftLog& log = raft.log();
   const Index from = std::max(log.first_index(), std::min(log.commit_index(), log.durable_index()));
   if (log.tail_first_index() <= from) return "";
   return absl::StrCat("memory begins at ", log.tail_first_index(), ", needed from ", from);
 }
 
-std::string TailAccounted(const Raft& raft) {
+std::string TailAccounted(const Raft& raft, Index from) {
+  if (!from.is_zero()) return "";
   const RaftLog& log = raft.log();
   const size_t bytes = log.BytesOf(log.tail_first_index(), log.last_index());
   return bytes == log.tail_bytes() ? "" : absl::StrCat(log.tail_bytes(), " counted, is ", bytes);
 }
 
-std::string LeaderVotedForItself(const Raft& raft) {
+std::string ApplyContinues(const Raft& raft, Index) {
+  return raft.core().DoesApplyContinue() ? "" : "what was read is not what comes next";
+}
+
+// -- promises --
+
+std::string WritesExact(const Raft& raft, Index) {
+  if (raft.log().AreWritesExact()) return "";
+  return absl::StrCat(raft.log().writes_under_way(), " under way, durable ", raft.durable_index(),
+                      " written ", raft.log().written_index());
+}
+
+std::string WritesOrdered(const Raft& raft, Index) {
+  const HardState& handed = raft.core().handed();
+  if (raft.core().AreWritesOrdered()) return "";
+  return absl::StrCat("handed out term ", handed.term, " commit ", handed.commit, ", in term ",
+                      raft.term(), " commit ", raft.commit_index());
+}
+
+std::string PromisesWait(const Raft& raft, Index) {
+  return raft.core().DoPromisesWait() ? "" : "a promise waits for nothing";
+}
+
+// -- terms, votes, members --
+
+std::string ConfigurationInForce(const Raft& raft, Index from) {
+  const Configuration& configuration = raft.configuration();
+  const std::vector<NodeId>& voters = configuration.voters;
+  const auto disorder = std::adjacent_find(voters.begin(), voters.end(), std::greater_equal<>());
+  if (disorder != voters.end()) return absl::StrCat("voter ", *disorder, " is out of order");
+  if (voters.empty() || !IsMember(configuration, raft.id())) {
+    return "this node is no member";
+  }
+  const RaftLog& log = raft.log();
+  for (Index index = WalkFrom(raft, from); index <= log.last_index(); ++index) {
+    if (log.At(index).kind == EntryKind::kConfiguration) {
+      return absl::StrCat("another one in the log at ", index);
+    }
+  }
+  return "";
+}
+
+std::string VoteForVoter(const Raft& raft, Index) {
+  const bool fine = raft.voted_for().is_zero() || IsVoter(raft.configuration(), raft.voted_for());
+  return fine ? "" : absl::StrCat("vote for ", raft.voted_for());
+}
+
+std::string CampaignOfItsTerm(const Raft& raft, Index) {
+  const auto* candidate = std::get_if<Candidate>(&raft.role_state());
+  if (candidate == nullptr) return "";
+  const bool fine = candidate->pre_vote() ? candidate->campaign_term() == raft.term() + 1
+                                          : candidate->campaign_term() == raft.term() &&
+                                                raft.voted_for() == raft.id();
+  if (fine) return "";
+  return absl::StrCat("campaign of term ", candidate->campaign_term(), " in term ", raft.term(),
+                      ", vote for ", raft.voted_for());
+}
+
+std::string KnownLeaderIsOther(const Raft& raft, Index) {
+  const auto* follower = std::get_if<Follower>(&raft.role_state());
+  if (follower == nullptr || follower->leader_id().is_zero()) return "";
+  const NodeId leader = follower->leader_id();
+  const bool fine = leader != raft.id() && IsMember(raft.configuration(), leader);
+  return fine ? "" : absl::StrCat("leader ", leader);
+}
+
+std::string TimersWithinBounds(const Raft& raft, Index) {
+  const Options& options = raft.core().options();
+  const Tick now = raft.core().now();
+  const Tick latest_election = now + options.election_ticks_max;
+  const Tick latest_heartbeat = now + options.heartbeat_ticks;
+  bool fine = true;
+  if (const auto* follower = std::get_if<Follower>(&raft.role_state())) {
+    fine = follower->election_at() <= latest_election;
+  } else if (const auto* candidate = std::get_if<Candidate>(&raft.role_state())) {
+    fine = candidate->election_at() <= latest_election &&
+           candidate->ask_again_at() <= latest_heartbeat;
+  } else {
+    fine = std::get<Leader>(raft.role_state()).heartbeat_at() <= latest_heartbeat;
+  }
+  return fine ? "" : absl::StrCat("at tick ", now);
+}
+
+// -- a leader --
+
+std::string LeaderVotedForItself(const Raft& raft, Index) {
   if (!raft.is_leader() || (raft.voted_for() == raft.id() && raft.core().IsVoteDurable())) {
     return "";
   }
   return absl::StrCat("vote ", raft.voted_for());
 }
 
-std::string LeaderIsVoter(const Raft& raft) {
+std::string LeaderIsVoter(const Raft& raft, Index) {
   const bool campaigns_or_leads = raft.role() != Role::kFollower;
   return !campaigns_or_leads || IsVoter(raft.configuration(), raft.id()) ? "" : "no voter";
 }
@@ -91,7 +195,7 @@ const Leader* LeaderOf(const Raft& raft) {
   return std::get_if<Leader>(&raft.role_state());
 }
 
-std::string NoopInLog(const Raft& raft) {
+std::string NoopInLog(const Raft& raft, Index) {
   const Leader* leader = LeaderOf(raft);
   if (leader == nullptr) return "";
   const std::optional<Term> term = raft.log().TermAt(leader->noop_index());
@@ -100,14 +204,28 @@ std::string NoopInLog(const Raft& raft) {
   return absl::StrCat("no-op at ", leader->noop_index());
 }
 
-std::string UncommittedAccounted(const Raft& raft) {
+std::string UncommittedAccounted(const Raft& raft, Index) {
   if (!raft.is_leader()) return "";
   const size_t bytes = raft.log().BytesOf(raft.commit_index() + 1, raft.last_index());
   if (bytes == raft.uncommitted_bytes()) return "";
   return absl::StrCat(raft.uncommitted_bytes(), " counted, is ", bytes);
 }
 
-std::string MatchBelowNext(const Raft& raft) {
+std::string FollowersAreTheOthers(const Raft& raft, Index) {
+  const Leader* leader = LeaderOf(raft);
+  if (leader == nullptr) return "";
+  auto follower = leader->followers().begin();
+  for (const NodeId member : MembersOf(raft.configuration())) {
+    if (member == raft.id()) continue;
+    if (follower == leader->followers().end() || follower->id() != member) {
+      return absl::StrCat("node ", member, " is not tracked");
+    }
+    ++follower;
+  }
+  return follower == leader->followers().end() ? "" : "a stranger is tracked";
+}
+
+std::string MatchBelowNext(const Raft& raft, Index) {
   const Leader* leader = LeaderOf(raft);
   if (leader == nullptr) return "";
   for (const Progress& follower : leader->followers()) {
@@ -120,7 +238,7 @@ std::string MatchBelowNext(const Raft& raft) {
   return "";
 }
 
-std::string InflightAccounted(const Raft& raft) {
+std::string InflightAccounted(const Raft& raft, Index) {
   const Leader* leader = LeaderOf(raft);
   if (leader == nullptr) return "";
   for (const Progress& follower : leader->followers()) {
@@ -133,7 +251,7 @@ std::string InflightAccounted(const Raft& raft) {
   return "";
 }
 
-std::string MatchWithinLog(const Raft& raft) {
+std::string MatchWithinLog(const Raft& raft, Index) {
   const Leader* leader = LeaderOf(raft);
   if (leader == nullptr) return "";
   for (const Progress& follower : leader->followers()) {
@@ -144,7 +262,19 @@ std::string MatchWithinLog(const Raft& raft) {
   return "";
 }
 
-std::string CommitHasQuorum(const Raft& raft) {
+std::string RoundsOrdered(const Raft& raft, Index) {
+  const Leader* leader = LeaderOf(raft);
+  if (leader == nullptr) return "";
+  for (const Progress& follower : leader->followers()) {
+    if (follower.confirmed_round() > leader->round() || follower.heard_at() > raft.core().now()) {
+      return absl::StrCat("node ", follower.id(), " confirmed ", follower.confirmed_round(), " of ",
+                          leader->round());
+    }
+  }
+  return "";
+}
+
+std::string CommitHasQuorum(const Raft& raft, Index) {
   const Leader* leader = LeaderOf(raft);
   if (leader == nullptr || !leader->HasCommittedInTerm(raft.core())) return "";
   const Index reached{ReachedByMajority(raft.configuration(), [&](NodeId id) -> uint64_t {
@@ -159,36 +289,55 @@ std::string CommitHasQuorum(const Raft& raft) {
 }
 
 struct Invariant {
-  const char* name;
-  std::string (*check)(const Raft&);
+  absl::string_view name;
+  std::string (*check)(const Raft&, Index);
 };
 
+// In order: a later check may rely on what an earlier one found in place.
 constexpr std::array kInvariants = {
     Invariant{"LogContiguous", LogContiguous},
     Invariant{"TermsNeverDecrease", TermsNeverDecrease},
     Invariant{"TimeNeverDecreases", TimeNeverDecreases},
+    Invariant{"LastEntryExact", LastEntryExact},
     Invariant{"MarksOrdered", MarksOrdered},
     Invariant{"DurableOrdered", DurableOrdered},
     Invariant{"UncommittedInMemory", UncommittedInMemory},
     Invariant{"TailAccounted", TailAccounted},
+    Invariant{"ApplyContinues", ApplyContinues},
+    Invariant{"WritesExact", WritesExact},
+    Invariant{"WritesOrdered", WritesOrdered},
+    Invariant{"PromisesWait", PromisesWait},
+    Invariant{"ConfigurationInForce", ConfigurationInForce},
+    Invariant{"VoteForVoter", VoteForVoter},
+    Invariant{"CampaignOfItsTerm", CampaignOfItsTerm},
+    Invariant{"KnownLeaderIsOther", KnownLeaderIsOther},
+    Invariant{"TimersWithinBounds", TimersWithinBounds},
     Invariant{"LeaderVotedForItself", LeaderVotedForItself},
     Invariant{"LeaderIsVoter", LeaderIsVoter},
     Invariant{"NoopInLog", NoopInLog},
     Invariant{"UncommittedAccounted", UncommittedAccounted},
+    Invariant{"FollowersAreTheOthers", FollowersAreTheOthers},
+    Invariant{"MatchWithinLog", MatchWithinLog},
     Invariant{"MatchBelowNext", MatchBelowNext},
     Invariant{"InflightAccounted", InflightAccounted},
-    Invariant{"MatchWithinLog", MatchWithinLog},
+    Invariant{"RoundsOrdered", RoundsOrdered},
     Invariant{"CommitHasQuorum", CommitHasQuorum},
 };
 
 }  // namespace
 
-std::string FirstBrokenInvariant(const Raft& raft) {
+std::string FirstBrokenInvariant(const Raft& raft, Index from) {
   for (const Invariant& invariant : kInvariants) {
-    const std::string wrong = invariant.check(raft);
+    const std::string wrong = invariant.check(raft, from);
     if (!wrong.empty()) return absl::StrCat(invariant.name, ": ", wrong);
   }
   return "";
+}
+
+std::vector<absl::string_view> InvariantNames() {
+  std::vector<absl::string_view> names;
+  for (const Invariant& invariant : kInvariants) names.push_back(invariant.name);
+  return names;
 }
 
 void CheckInvariants(const Raft& raft) {

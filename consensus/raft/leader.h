@@ -57,6 +57,8 @@ class Leader {
   void End(Core& core) { reads_.FailAll(core.released_reads()); }
 
  private:
+  friend struct RaftCorruptor;
+
   [[nodiscard]] Progress* Find(NodeId id);
   // False: nothing was sent, the entries must come from disk first or are compacted.
   bool SendAppend(Core& core, Progress& progress);

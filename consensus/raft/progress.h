@@ -90,6 +90,8 @@ class Progress {
   [[nodiscard]] uint64_t confirmed_round() const { return confirmed_round_; }
 
  private:
+  friend struct RaftCorruptor;
+
   struct Append {
     Index last;
     size_t bytes;

@@ -125,6 +125,8 @@ class Raft {
   [[nodiscard]] const RoleState& role_state() const { return role_; }
 
  private:
+  friend struct RaftCorruptor;
+
   void OnVoteRequest(NodeId from, Term from_term, const VoteRequest& request);
   void GrantVote(NodeId from, const VoteRequest& request);
   // Thesis 3.3: a higher term makes a follower, a lower one is stale. False: drop the message.

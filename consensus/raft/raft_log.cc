@@ -164,6 +164,17 @@ std::optional<Tick> RaftLog::oldest_write_began() const {
   return writes_.front().began;
 }
 
+bool RaftLog::AreWritesExact() const {
+  uint64_t id = 0;
+  Index last = durable_index_;
+  for (const Write& write : writes_) {
+    if (write.id <= id || write.last < last) return false;
+    id = write.id;
+    last = write.last;
+  }
+  return last == written_index_;
+}
+
 void RaftLog::PushBack(Entry entry) {
   LOCKD_CHECK(entry.index == last_index_ + 1, "gap in the log: ", entry.index, " after ",
               last_index_);

@@ -99,6 +99,9 @@ class RaftLog {
   // When the oldest write under way began.
   [[nodiscard]] std::optional<Tick> oldest_write_began() const;
   [[nodiscard]] size_t writes_under_way() const { return writes_.size(); }
+  // Writes under way are in order and vouch for exactly what is written and not durable
+  // (invariants.h).
+  [[nodiscard]] bool AreWritesExact() const;
 
  private:
   struct TermRun {
@@ -110,6 +113,8 @@ class RaftLog {
     Index last;  // vouches for entries up to here; lowered by truncation
     Tick began;
   };
+
+  friend struct RaftCorruptor;  // tests/consensus/raft/corruptor.h: breaks each invariant
 
   void PushBack(Entry entry);
   void TruncateFrom(Index index);

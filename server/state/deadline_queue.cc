@@ -53,14 +53,14 @@ DeadlineQueue::Entry DeadlineQueue::Get(Handle handle) const {
   return Entry{item.time, item.id, node.kind, node.record};
 }
 
-void DeadlineQueue::CheckInvariants() const {
-  LOCKD_CHECK(nodes_.live_count() == heap_.size(), "deadlines: ", nodes_.live_count(), " nodes, ",
-              heap_.size(), " in the heap");
+bool DeadlineQueue::IsOrdered() const {
+  if (nodes_.live_count() != heap_.size()) return false;
   for (size_t place = 0; place < heap_.size(); ++place) {
-    LOCKD_CHECK(nodes_[heap_[place].handle].place == place, "a deadline does not know its place");
-    LOCKD_CHECK(place == 0 || heap_[(place - 1) / kFanOut] < heap_[place],
-                "deadlines are out of order at place ", place);
+    const Handle handle = heap_[place].handle;
+    if (!IsArmed(handle) || nodes_[handle].place != place) return false;
+    if (place > 0 && !(heap_[(place - 1) / kFanOut] < heap_[place])) return false;
   }
+  return true;
 }
 
 void DeadlineQueue::Put(size_t place, const HeapItem& item) {

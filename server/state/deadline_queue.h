@@ -42,10 +42,16 @@ class DeadlineQueue {
   [[nodiscard]] Entry earliest() const;
   [[nodiscard]] Entry Get(Handle handle) const;
 
-  // Ends the process unless heap order and places agree. O(n).
-  void CheckInvariants() const;
+  // -- for invariants.h --
+  [[nodiscard]] bool IsArmed(Handle handle) const {
+    return handle < nodes_.end_id() && nodes_.IsLive(handle);
+  }
+  // Heap order and places agree. O(n).
+  [[nodiscard]] bool IsOrdered() const;
 
  private:
+  friend struct LockDatabaseCorruptor;  // tests/server/state/corruptor.h
+
   struct HeapItem {
     ClusterTime time;
     uint64_t id = 0;

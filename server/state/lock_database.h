@@ -85,11 +85,22 @@ class LockDatabase {
 
   // Order-independent digest of everything above and of all sessions, replies, locks and waiters.
   [[nodiscard]] Digest digest() const;
-  // Recomputes every index, counter and the digest from the records and ends the process on a
-  // difference, naming the invariant. O(n): tests, simulator.
+  // Ends the process when one of the rules of invariants.h is broken. O(n): tests, simulator.
   void CheckInvariants() const;
 
+  // -- the inside, for invariants.h --
+  [[nodiscard]] const SessionTable& sessions() const { return sessions_; }
+  [[nodiscard]] const LockTable& locks() const { return locks_; }
+  [[nodiscard]] const DeadlineQueue& deadlines() const { return deadlines_; }
+  [[nodiscard]] const DigestSum& digest_sum() const { return digest_sum_; }
+  [[nodiscard]] uint64_t last_number() const { return counter_; }
+  [[nodiscard]] bool is_applying() const { return events_ != nullptr || !freed_.empty(); }
+  // Whether the last entry's clean-up had budget left, i.e. met nothing more that was due.
+  [[nodiscard]] bool cleaned_all() const { return cleaned_all_; }
+
  private:
+  friend struct LockDatabaseCorruptor;  // tests/server/state/corruptor.h
+
   // What the exactly-once rules say about a mutation before anything is changed.
   struct Admission {
     Refusal refusal = Refusal::kNone;
@@ -160,11 +171,6 @@ class LockDatabase {
   [[nodiscard]] uint64_t NextNumber();
   [[nodiscard]] LockView ViewOf(uint32_t lock) const;
 
-  // -- lock_database_invariants.cc --
-  void CheckAcquires() const;
-  void CheckNumbers() const;
-  void CheckDeadlines() const;
-
   ClusterTime time_;
   WallTime wall_time_;  // of the last entry that had one; for people
   uint64_t counter_;    // the last number drawn
@@ -181,6 +187,8 @@ class LockDatabase {
   // Within one Apply only.
   std::vector<Event>* events_ = nullptr;
   std::vector<uint32_t> freed_;  // locks freed and not handed on yet
+
+  bool cleaned_all_ = true;  // decides nothing
 };
 
 }  // namespace lockd::state

@@ -166,7 +166,8 @@ void LockDatabase::CleanUp() {
       }
     }
   }
-  if (HasBacklog()) LOCKD_REACH(kCleanupBudgetExhausted);
+  cleaned_all_ = !HasBacklog();
+  if (!cleaned_all_) LOCKD_REACH(kCleanupBudgetExhausted);
 }
 
 void LockDatabase::BeginEnd(uint32_t slot, SessionEndReason reason, ClusterTime deadline) {

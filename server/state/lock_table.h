@@ -117,16 +117,17 @@ class LockTable {
   [[nodiscard]] uint64_t held_count() const { return held_count_; }
   [[nodiscard]] uint64_t waiter_count() const { return waiters_.live_count(); }
 
-  // Ends the process unless index, queues and counters agree with the records; adds what locks and
-  // waiters contribute to the digest.
-  void CheckInvariants(DigestSum* digest) const;
+  // -- for invariants.h --
+  [[nodiscard]] const Slab<WaiterRecord>& waiter_slab() const { return waiters_; }
+  // Names in the index.
+  [[nodiscard]] uint64_t name_count() const { return names_.size(); }
+  // What all locks and waiters contribute to the digest.
+  void AddTo(DigestSum* digest) const;
 
  private:
   friend class NameIndex<LockTable>;
+  friend struct LockDatabaseCorruptor;  // tests/server/state/corruptor.h
   [[nodiscard]] absl::string_view NameOf(uint32_t lock) const { return locks_[lock].name.view(); }
-
-  // Returns the number of waiters in the lock's queue.
-  uint64_t CheckQueue(uint32_t lock, DigestSum* digest) const;
 
   DigestSum* digest_;
   Slab<LockRecord> locks_;
