@@ -23,7 +23,8 @@ using Corrupt = std::function<void(RaftCorruptor&)>;
 // Node 1 of three. Its log: terms 1, 1, 2 at 1..3, committed and applied to 2.
 RecoveredLog Recovered() {
   RecoveredLog log = MakeLog({1, 1, 2}, /*commit=*/2);
-  for (Entry& entry : log.tail) entry.time = ClusterTime(10 * entry.index.value());
+  int64_t time_ms = 0;
+  for (Entry& entry : log.tail) entry.time = ClusterTime(time_ms += 10);
   return log;
 }
 
