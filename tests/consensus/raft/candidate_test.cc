@@ -221,7 +221,7 @@ TEST(Election, AsksAgainThoseThatHaveNotAnswered) {
   member.raft.Tick(5);
   const auto sent = member.Take();
   EXPECT_THAT(Only<VoteRequest>(sent, 2), IsEmpty());
-  for (uint64_t silent : {3, 4, 5}) EXPECT_EQ(Only<VoteRequest>(sent, silent).size(), 1u);
+  for (const uint64_t silent : {3u, 4u, 5u}) EXPECT_EQ(Only<VoteRequest>(sent, silent).size(), 1u);
 }
 
 TEST(Election, APreCandidateGivesWayToACandidateOfItsTerm) {
@@ -264,12 +264,12 @@ TEST(Election, TheGrantsOfLearnersElectNobody) {
   });
   member.raft.Campaign();
   member.Take();
-  for (uint64_t learner : {4, 5}) member.Receive(learner, 1, PreGranted(2));
+  for (const uint64_t learner : {4u, 5u}) member.Receive(learner, 1, PreGranted(2));
   EXPECT_EQ(member.raft.role(), Role::kPreCandidate);
   member.Receive(2, 1, PreGranted(2));
   member.Take();
   ASSERT_EQ(member.raft.role(), Role::kCandidate);
-  for (uint64_t learner : {4, 5}) member.Receive(learner, 2, Granted(2));
+  for (const uint64_t learner : {4u, 5u}) member.Receive(learner, 2, Granted(2));
   EXPECT_EQ(member.raft.role(), Role::kCandidate);
 }
 

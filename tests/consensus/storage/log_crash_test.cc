@@ -155,7 +155,7 @@ TEST(LogCrash, ACutAcrossSegmentsHappensWholeOrNotAtAll) {
 // a snapshot of another history, within the log or beyond it, replaces the log; none of its
 // entries comes back from disk, neither those below the snapshot's index nor those above it.
 TEST(LogCrash, ASnapshotOverADivergentLogReplacesItWholeOrNotAtAll) {
-  for (const uint64_t index : {5, 15}) {
+  for (const uint64_t index : {5u, 15u}) {
     std::vector<LogWrite> writes = WorkloadOverFiveSegments();
     writes.push_back({.hard_state = MakeHardState(3, 0, index), .base = MakeBase(index, 3)});
     writes.push_back({.entries = {MakeEntry(index + 1, 3, 1000)}});

@@ -296,7 +296,7 @@ TEST_F(LogTest, ABaseBelowTheCurrentOneChangesNothing) {
   Append(1, 20, 1);
   SetState(1, 0, 15);
   Write({.base = MakeBase(10, 1)});
-  for (const uint64_t index : {3, 10}) {
+  for (const uint64_t index : {3u, 10u}) {
     Write({.base = MakeBase(index, 1)});
     EXPECT_EQ(opened_.store->last_index(), raft::Index(20));
     ReopenAndExpectAll();
