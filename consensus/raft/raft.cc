@@ -214,15 +214,17 @@ bool Raft::FollowTermRules(const Message& message) {
 // A leader of an earlier term that still has its majority would never learn of the later term from
 // members that merely ignore it, and this member, whose votes the others refuse while they hear
 // that leader, would be lost for the group.
+//
+// The answer echoes no round: it is of the present term, and the number is one of an earlier term.
+// Should the same member lead again, it would take the echo for that of a round of its own.
 void Raft::AnswerStaleLeader(const Message& message) {
   if (const auto* append = std::get_if<AppendRequest>(&message.body)) {
     LOCKD_REACH(kStaleAppendAnswered);
     AppendReply reply;
     reply.prev_index = append->prev_index;
-    reply.round = append->round;
     core_.Send(message.from, reply);
   } else {
-    core_.Send(message.from, HeartbeatReply{std::get<Heartbeat>(message.body).round});
+    core_.Send(message.from, HeartbeatReply{});
   }
 }
 

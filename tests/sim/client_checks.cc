@@ -1,20 +1,83 @@
 #include "tests/sim/client_checks.h"
 
 #include "protocol/base/check.h"
+#include "tests/support/history/check_history.h"
 
 namespace lockd::sim {
+namespace {
 
-void ClientChecks::OnAcquireCalled(SimClient&, const std::string&, client::OperationId) {}
-
-void ClientChecks::OnAcquireEnded(SimClient&, const std::string&, client::OperationId,
-                                  client::AcquireStatus, FencingToken token) {
-  hash_ = hash_ * 0x9e3779b97f4a7c15u + token.value();
+// What the client was told of the lock, not of its own affairs: an acquire that it gave up may
+// have been granted, or may yet be.
+history::AcquireOutcome OutcomeOf(client::AcquireStatus status) {
+  switch (status) {
+    case client::AcquireStatus::kGranted:
+      return history::AcquireOutcome::kGranted;
+    case client::AcquireStatus::kBusy:
+    case client::AcquireStatus::kLimit:
+    case client::AcquireStatus::kInvalid:
+      return history::AcquireOutcome::kNotGranted;
+    case client::AcquireStatus::kTimedOut:
+    case client::AcquireStatus::kCancelled:
+    case client::AcquireStatus::kUnavailable:
+    case client::AcquireStatus::kSessionLost:
+      return history::AcquireOutcome::kUnknown;
+  }
+  LOCKD_UNREACHABLE("acquire status");
 }
 
-void ClientChecks::OnReleaseCalled(SimClient&, const std::string&, FencingToken) {}
+history::ReleaseOutcome OutcomeOf(client::ReleaseStatus status) {
+  switch (status) {
+    case client::ReleaseStatus::kReleased:
+      return history::ReleaseOutcome::kReleased;
+    default:
+      return history::ReleaseOutcome::kUnknown;
+  }
+}
 
-void ClientChecks::OnReleaseEnded(SimClient&, const std::string&, FencingToken,
-                                  client::ReleaseStatus) {}
+}  // namespace
+
+void ClientChecks::OnAcquireCalled(SimClient& client, const std::string& lock,
+                                   client::OperationId operation) {
+  acquires_[{client.host(), operation}] =
+      recorder_.OnInvokeAcquire(lock, client.host().value(), scheduler_->now());
+}
+
+void ClientChecks::OnAcquireEnded(SimClient& client, const std::string&,
+                                  client::OperationId operation, client::AcquireStatus status,
+                                  FencingToken token) {
+  hash_ = hash_ * 0x9e3779b97f4a7c15u + token.value();
+  const auto found = acquires_.find({client.host(), operation});
+  LOCKD_CHECK(found != acquires_.end(), "an acquire that nobody called has ended");
+  recorder_.OnAcquireDone(found->second, scheduler_->now(), OutcomeOf(status), token);
+  acquires_.erase(found);
+}
+
+// The library may tell the server at once to take the lock back.
+void ClientChecks::OnHoldLost(SimClient&, const std::string& lock, FencingToken token) {
+  OnHoldEnded(lock, token);
+}
+
+void ClientChecks::OnReleaseCalled(SimClient& client, const std::string& lock, FencingToken token) {
+  releases_[token] =
+      recorder_.OnInvokeRelease(lock, client.host().value(), token, scheduler_->now());
+}
+
+void ClientChecks::OnReleaseEnded(SimClient&, const std::string&, FencingToken token,
+                                  client::ReleaseStatus status) {
+  const auto found = releases_.find(token);
+  LOCKD_CHECK(found != releases_.end(), "a release that nobody called has ended");
+  recorder_.OnReleaseDone(found->second, scheduler_->now(), OutcomeOf(status));
+  releases_.erase(found);
+}
+
+void ClientChecks::OnHoldEnded(const std::string& lock, FencingToken token) {
+  recorder_.OnHoldEnded(lock, token, scheduler_->now());
+}
+
+void ClientChecks::CheckHistories() {
+  const std::string broken = history::CheckHistories(recorder_.histories());
+  LOCKD_CHECK(broken.empty(), "Histories: ", broken);
+}
 
 void ClientChecks::OnHoldBelieved(SimClient& owner, const std::string& lock, FencingToken token) {
   for (const auto& client : *clients_) {

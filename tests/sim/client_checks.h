@@ -5,6 +5,8 @@
 //   FencedWork      (P1) the resource never refuses a client that is right in believing so
 //   NoStaleWrite    no write is accepted under a token below one that the resource has seen
 //   NoLostUpdate    an accepted write is of what the resource holds: nobody wrote in between
+//   Histories       what all clients saw of one lock is what a fenced mutex would have done
+//                   (tests/support/history: two checkers, which must agree)
 //   NeverEarly      (P3) when the log ends a session, its client has given it up already
 //
 // The resources are those behind the locks: a value, and the FenceGate that ships.
@@ -20,11 +22,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "client/fence_gate.h"
 #include "tests/sim/scheduler.h"
 #include "tests/sim/sim_client.h"
+#include "tests/support/history/recorder.h"
 
 namespace lockd::sim {
 
@@ -35,14 +39,17 @@ class ClientChecks : public ClientListener {
 
   // The log ended this session by itself.
   void OnSessionExpired(SessionId session);
+  // The log ended this hold otherwise than by its release.
+  void OnHoldEnded(const std::string& lock, FencingToken token);
   // At the end of a run.
-  void CheckHistories() {}
+  void CheckHistories();
 
   void OnAcquireCalled(SimClient& client, const std::string& lock,
                        client::OperationId operation) override;
   void OnAcquireEnded(SimClient& client, const std::string& lock, client::OperationId operation,
                       client::AcquireStatus status, FencingToken token) override;
   void OnHoldBelieved(SimClient& client, const std::string& lock, FencingToken token) override;
+  void OnHoldLost(SimClient& client, const std::string& lock, FencingToken token) override;
   void OnReleaseCalled(SimClient& client, const std::string& lock, FencingToken token) override;
   void OnReleaseEnded(SimClient& client, const std::string& lock, FencingToken token,
                       client::ReleaseStatus status) override;
@@ -66,6 +73,10 @@ class ClientChecks : public ClientListener {
   const Scheduler* const scheduler_;
   const std::vector<std::unique_ptr<SimClient>>* const clients_;
   std::map<std::string, Resource> resources_;
+  history::HistoryRecorder recorder_;
+  // Operations without an end yet, by client (and by token: a hold is released once).
+  std::map<std::pair<HostId, client::OperationId>, history::OperationId> acquires_;
+  std::map<FencingToken, history::OperationId> releases_;
   uint64_t works_ = 0;
   uint64_t stale_writes_refused_ = 0;
   uint64_t hash_ = 0;

@@ -1,26 +1,23 @@
 #include "tests/sim/log_checker.h"
 
 #include <algorithm>
+#include <optional>
 
+#include "absl/strings/str_cat.h"
 #include "consensus/raft/invariants.h"
 #include "protocol/base/check.h"
 #include "server/state/command.h"
+#include "tests/support/describe_state.h"
 
 namespace lockd::sim {
 namespace {
 
-// The walks over a whole log or state are made at every so many turns of a node, and entries of the
-// reference.
+// The walk over all of a node's log in memory is made at every so many of its turns.
 constexpr uint64_t kRaftCheckEveryTurns = 64;
-constexpr uint64_t kStateCheckEveryEntries = 64;
 
 }  // namespace
 
-LogChecker::LogChecker(const Scheduler* scheduler, int64_t clock_rate_ppm_max,
-                       std::function<void(SessionId, state::SessionEndReason)> on_session_ended)
-    : scheduler_(scheduler),
-      clock_rate_ppm_max_(clock_rate_ppm_max),
-      on_session_ended_(std::move(on_session_ended)) {}
+LogChecker::LogChecker(Listeners listeners) : listeners_(std::move(listeners)) {}
 
 void LogChecker::AfterTurn(const SimNode& node) {
   const raft::Raft& raft = node.node().raft();
@@ -42,7 +39,8 @@ void LogChecker::AfterTurn(const SimNode& node) {
   CheckCommits(node, replica);
 
   const uint64_t applied = raft.applied_index().value();
-  LOCKD_CHECK(applied <= committed_.size(), "applied what nobody committed");
+  LOCKD_CHECK(applied <= committed_.size(), "AppliedAfterCommit: node ", node.node_id(),
+              " applied index ", applied, ", which nobody committed");
   if (applied > 0) {
     LOCKD_CHECK(node.node().database().digest() == committed_[applied - 1].digest,
                 "DigestsAgree: node ", node.node_id(), " differs at index ", applied);
@@ -82,7 +80,8 @@ void LogChecker::CheckCommits(const SimNode& node, Replica& replica) {
       LOCKD_CHECK(entry == committed_[index.value() - 1].entry, "CommittedNeverLost: node ",
                   node.node_id(), " commits another entry at index ", index);
     } else {
-      LOCKD_CHECK(index.value() == known + 1, "a gap before committed index ", index);
+      LOCKD_CHECK(index.value() == known + 1, "AppliedAfterCommit: a gap before committed index ",
+                  index);
       Append(entry, raft.term());
     }
   }
@@ -90,52 +89,97 @@ void LogChecker::CheckCommits(const SimNode& node, Replica& replica) {
 }
 
 void LogChecker::Append(const raft::Entry& entry, raft::Term term) {
-  if (!committed_.empty()) {
-    LOCKD_CHECK(entry.time >= committed_.back().entry.time, "ClusterTimeBounded: time went back");
+  std::optional<state::Batch> batch;
+  if (!entry.payload.empty()) {
+    absl::StatusOr<state::Batch> decoded = state::DecodeBatch(entry.payload);
+    LOCKD_CHECK(decoded.ok(), "a committed entry does not decode: ", decoded.status().message());
+    batch = *std::move(decoded);
   }
-  // Time began at zero when the run did; no leader's clock runs faster than the fastest.
-  const int64_t now_ms = scheduler_->now() / kMillis;
-  LOCKD_CHECK(entry.time.value() <= now_ms + now_ms * clock_rate_ppm_max_ / 1'000'000 + 2,
-              "ClusterTimeBounded: entry ", entry.index, " is of ", entry.time, " ms after ",
-              now_ms, " ms");
   const state::ApplyResult result = reference_.Apply(entry.time, entry.payload);
   committed_.push_back({entry, term, reference_.digest()});
-  CheckResults(entry, result);
-  if (committed_.size() % kStateCheckEveryEntries == 0) reference_.CheckInvariants();
+  listeners_.on_committed(entry);
+  reference_.CheckInvariants();
+  const state::Batch* const commands = batch.has_value() ? &*batch : nullptr;
+  CheckOracle(entry, commands, result);
+  if (commands != nullptr) NoteAcquires(*commands);
+  CheckGrants(commands, result);
+  TellEnds(result);
 }
 
-void LogChecker::CheckResults(const raft::Entry& entry, const state::ApplyResult& result) {
-  // Events of clean-up come before the results of commands; a grant's token says itself where it
-  // stands. Order does not matter here beyond that: all tokens of an entry are above those of the
-  // entries before.
-  std::vector<std::pair<FencingToken, std::pair<SessionId, Sequence>>> grants;
-  for (const state::Event& event : result.events) {
-    if (const auto* done = std::get_if<state::AcquireDone>(&event)) {
-      if (done->result.kind == state::AcquireOutcomeKind::kGranted) {
-        grants.push_back({done->result.grant.token, {done->session, done->acquire}});
-      }
-    } else if (const auto* ended = std::get_if<state::SessionEnded>(&event)) {
-      if (ended->reason != state::SessionEndReason::kClosed)
-        on_session_ended_(ended->session, ended->reason);
+// The two were written independently, and only one of them is fast.
+void LogChecker::CheckOracle(const raft::Entry& entry, const state::Batch* batch,
+                             const state::ApplyResult& result) {
+  const state::ApplyResult expected = oracle_.Apply(entry.time, batch);
+  bool alike = expected.events == result.events &&
+               expected.results.size() == result.results.size() &&
+               oracle_.session_count() == reference_.session_count() &&
+               oracle_.lock_count() == reference_.lock_count() &&
+               oracle_.waiter_count() == reference_.waiter_count() &&
+               oracle_.NextDeadline() == reference_.NextDeadline();
+  for (size_t i = 0; alike && i < result.results.size(); ++i) {
+    alike = expected.results[i].refusal == result.results[i].refusal &&
+            expected.results[i].value == result.results[i].value;
+  }
+  if (alike) return;
+  std::string text;
+  for (const auto* side : {&expected, &result}) {
+    absl::StrAppend(&text, side == &expected ? "the oracle says:" : "; the database says:");
+    for (const state::CommandResult& r : side->results) {
+      absl::StrAppend(&text, " ", state::Describe(r), ",");
+    }
+    for (const state::Event& event : side->events) {
+      absl::StrAppend(&text, " ", state::Describe(event), ",");
     }
   }
-  if (!result.results.empty()) {
-    const absl::StatusOr<state::Batch> batch = state::DecodeBatch(entry.payload);
-    LOCKD_CHECK(batch.ok() && batch->commands.size() == result.results.size(),
-                "a batch without its results");
-    for (size_t i = 0; i < batch->commands.size(); ++i) {
-      const auto* acquire = std::get_if<state::Acquire>(&batch->commands[i]);
-      const auto* value = std::get_if<state::AcquireResult>(&result.results[i].value);
-      if (acquire != nullptr && value != nullptr &&
-          result.results[i].refusal == state::Refusal::kNone &&
-          value->kind == state::AcquireOutcomeKind::kGranted) {
-        grants.push_back(
-            {value->grant.token, {acquire->mutation.session, acquire->mutation.sequence}});
-      }
+  LOCKD_CHECK(false, "OracleAgrees: at index ", entry.index, " ", text);
+}
+
+void LogChecker::NoteAcquires(const state::Batch& batch) {
+  for (const state::Command& command : batch.commands) {
+    const auto* acquire = std::get_if<state::Acquire>(&command);
+    if (acquire == nullptr) continue;
+    locks_.try_emplace({acquire->mutation.session, acquire->mutation.sequence}, acquire->name);
+  }
+}
+
+// Events of clean-up come before the results of commands, and a grant's token says itself where it
+// stands: all tokens of an entry are above those of the entries before.
+void LogChecker::CheckGrants(const state::Batch* batch, const state::ApplyResult& result) {
+  std::vector<std::pair<FencingToken, std::pair<SessionId, Sequence>>> grants;
+  for (const state::Event& event : result.events) {
+    const auto* done = std::get_if<state::AcquireDone>(&event);
+    if (done != nullptr && done->result.kind == state::AcquireOutcomeKind::kGranted) {
+      grants.push_back({done->result.grant.token, {done->session, done->acquire}});
+    }
+  }
+  for (size_t i = 0; i < result.results.size(); ++i) {
+    const auto* acquire = std::get_if<state::Acquire>(&batch->commands[i]);
+    const auto* value = std::get_if<state::AcquireResult>(&result.results[i].value);
+    if (acquire != nullptr && value != nullptr &&
+        result.results[i].refusal == state::Refusal::kNone &&
+        value->kind == state::AcquireOutcomeKind::kGranted) {
+      grants.push_back(
+          {value->grant.token, {acquire->mutation.session, acquire->mutation.sequence}});
     }
   }
   std::sort(grants.begin(), grants.end());
   for (const auto& [token, holder] : grants) CheckGrant(holder.first, holder.second, token);
+}
+
+void LogChecker::TellEnds(const state::ApplyResult& result) {
+  for (const state::Event& event : result.events) {
+    if (const auto* expired = std::get_if<state::HoldExpired>(&event)) {
+      listeners_.on_hold_ended(locks_.at(grants_.at(expired->token)), expired->token);
+    } else if (const auto* ended = std::get_if<state::SessionEnded>(&event)) {
+      for (const FencingToken token : tokens_[ended->session]) {
+        listeners_.on_hold_ended(locks_.at(grants_.at(token)), token);
+      }
+      tokens_.erase(ended->session);
+      if (ended->reason != state::SessionEndReason::kClosed) {
+        listeners_.on_session_expired(ended->session);
+      }
+    }
+  }
 }
 
 void LogChecker::CheckGrant(SessionId session, Sequence acquire, FencingToken token) {
@@ -148,6 +192,7 @@ void LogChecker::CheckGrant(SessionId session, Sequence acquire, FencingToken to
   LOCKD_CHECK(token > last_token_, "TokensIncrease: ", token, " after ", last_token_);
   last_token_ = token;
   grants_.emplace(token, std::make_pair(session, acquire));
+  tokens_[session].push_back(token);
 }
 
 }  // namespace lockd::sim

@@ -6,12 +6,13 @@
 //   ElectionSafety      (I-1)  one leader per term
 //   LeaderCompleteness  (I-2)  a leader's log holds everything committed in earlier terms
 //   CommittedNeverLost  (I-3)  where any node ever had an entry committed, all commit that entry
-//   DigestsAgree        (I-4)  a replica's digest is that of the committed log up to its index
+//   DigestsAgree        (I-4)  a replica's digest is that of the committed log at its index
 //   MonotoneMarks       (I-5)  term, commit and applied index never go back within a life
-//   ClusterTimeBounded  (I-12) entry times never decrease, nor outrun the fastest clock
-//   State               (I-14..I-21) LockDatabase::CheckInvariants, now and then
-//   TokensIncrease      (I-15) a grant's token is above all before it; a repeat says the same
-//   NeverEarly          (I-22) when a session's expiry commits, its client has given it up
+//   AppliedAfterCommit  (I-5)  nothing is applied that nobody committed, and there is no gap
+//   RaftInvariants             those of consensus/raft/invariants.h
+//   StateInvariants     (I-14..I-26) those of LockDatabase, after every entry
+//   OracleAgrees               NaiveLockDatabase, written independently, says the same of each
+//   entry TokensIncrease      (I-15) a grant's token is above all before it; a repeat says the same
 //
 // A broken one ends the process (LOCKD_CHECK).
 //
@@ -22,22 +23,30 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "consensus/raft/types.h"
 #include "server/node/node.h"
+#include "server/state/command.h"
 #include "server/state/lock_database.h"
-#include "tests/sim/scheduler.h"
 #include "tests/sim/sim_node.h"
+#include "tests/support/naive_lock_database.h"
 
 namespace lockd::sim {
 
 class LogChecker {
  public:
-  // `on_session_ended` hears of each session that the log ends by itself (not by a close).
-  LogChecker(const Scheduler* scheduler, int64_t clock_rate_ppm_max,
-             std::function<void(SessionId, state::SessionEndReason)> on_session_ended);
+  struct Listeners {
+    // An entry is seen to be committed for the first time; ascending.
+    std::function<void(const raft::Entry&)> on_committed;
+    // The log ends a session by itself (not by a close).
+    std::function<void(SessionId)> on_session_expired;
+    // The log ends a hold otherwise than by its release.
+    std::function<void(const std::string& lock, FencingToken)> on_hold_ended;
+  };
+  explicit LogChecker(Listeners listeners);
 
   void AfterTurn(const SimNode& node);
 
@@ -62,19 +71,24 @@ class LogChecker {
   void CheckLeader(const SimNode& node);
   void CheckCommits(const SimNode& node, Replica& replica);
   void Append(const raft::Entry& entry, raft::Term term);
-  void CheckResults(const raft::Entry& entry, const state::ApplyResult& result);
+  void CheckOracle(const raft::Entry& entry, const state::Batch* batch,
+                   const state::ApplyResult& result);
+  void NoteAcquires(const state::Batch& batch);
+  void CheckGrants(const state::Batch* batch, const state::ApplyResult& result);
   void CheckGrant(SessionId session, Sequence acquire, FencingToken token);
+  void TellEnds(const state::ApplyResult& result);
 
-  const Scheduler* const scheduler_;
-  const int64_t clock_rate_ppm_max_;
-  const std::function<void(SessionId, state::SessionEndReason)> on_session_ended_;
+  const Listeners listeners_;
 
   std::map<raft::Term, NodeId> leaders_;
   std::map<NodeId, Replica> replicas_;
   std::vector<Committed> committed_;  // entry i stands at index i + 1
   state::LockDatabase reference_;
+  state::NaiveLockDatabase oracle_;
   FencingToken last_token_;
   std::map<FencingToken, std::pair<SessionId, Sequence>> grants_;
+  std::map<std::pair<SessionId, Sequence>, std::string> locks_;  // what each acquire asks for
+  std::map<SessionId, std::vector<FencingToken>> tokens_;        // of live sessions
 };
 
 }  // namespace lockd::sim

@@ -221,7 +221,10 @@ void SimClient::CarryOut(client::SessionActions actions) {
   for (const client::HoldLost& lost : actions.lost) {
     ++counts_.losses;
     size_t number = 0;
-    if (TaskOf(lost.hold, &number) != nullptr) EndTask(number);
+    Task* const task = TaskOf(lost.hold, &number);
+    if (task == nullptr) continue;
+    options_.listener->OnHoldLost(*this, task->lock, task->last_token);
+    EndTask(number);
   }
   ArmTimer(actions.next_wakeup);
   const bool open_failed = actions.opened && actions.opened->status != client::OpenStatus::kOpened;

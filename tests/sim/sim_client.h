@@ -43,6 +43,8 @@ class ClientListener {
   // The program looks, and its library says that it holds: after a grant, and before each piece of
   // work.
   virtual void OnHoldBelieved(SimClient& client, const std::string& lock, FencingToken token) = 0;
+  // The hold is over for the program without a release of its own.
+  virtual void OnHoldLost(SimClient& client, const std::string& lock, FencingToken token) = 0;
   virtual void OnReleaseCalled(SimClient& client, const std::string& lock, FencingToken token) = 0;
   virtual void OnReleaseEnded(SimClient& client, const std::string& lock, FencingToken token,
                               client::ReleaseStatus status) = 0;

@@ -12,7 +12,7 @@ namespace {
 constexpr char kWalDirectory[] = "/wal";
 // Small, so that a run of seconds rolls and recycles segments.
 constexpr uint64_t kSegmentBytes = 64 * 1024;
-constexpr size_t kTailBytesMax = 64 * 1024;
+constexpr size_t kTailBytesMax = 16 * 1024;
 constexpr Time kRedialPause = 50 * kMillis;
 
 }  // namespace
@@ -74,6 +74,7 @@ bool SimNode::AcceptRecovered(const raft::RecoveredLog& log) {
   std::string difference;
   switch (shadow_.OnRecovered(log, &difference)) {
     case DiskShadow::Verdict::kExact:
+      options_.on_recovered(options_.node_id, log);
       return true;
     case DiskShadow::Verdict::kLostLastWrite:
       // Damage within the last batch cannot be told from a write that was under way; an operator
@@ -348,7 +349,12 @@ void SimNode::CarryOut(node::NodeActions actions) {
     if (output.close) Drop(link);
   }
   const bool disk_was_idle = disk_jobs_.empty();
-  for (node::DiskJob& job : actions.disk) disk_jobs_.push_back(std::move(job));
+  for (node::DiskJob& job : actions.disk) {
+    if (const auto* write = std::get_if<storage::LogWrite>(&job); write != nullptr && !is_wiped_) {
+      options_.on_write_begins(options_.node_id, *write);
+    }
+    disk_jobs_.push_back(std::move(job));
+  }
   if (disk_was_idle) StartNextDiskJob();
   for (node::ClientOutput& output : actions.clients) {
     const LinkId link(output.connection.value());
@@ -524,7 +530,7 @@ void SimNode::FinishDiskJob() {
       return;
     }
     shadow_.OnWriteDone(*write);
-    options_.on_durable(*this, *write);
+    if (!is_wiped_) options_.on_durable(options_.node_id, *write);
     InProcess([this, id = write->id] {
       node_->OnWriteDone({id});
       ScheduleTurn();

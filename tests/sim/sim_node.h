@@ -47,8 +47,11 @@ class SimNode : public Host {
     std::function<HostId(NodeId)> host_of;
     // After each turn, with everything that the turn changed in place.
     std::function<void(SimNode&)> after_turn;
-    // Before the completion of a write reaches the node.
-    std::function<void(SimNode&, const storage::LogWrite&)> on_durable;
+    // A write is handed to the disk, and has become durable (before the node hears of it).
+    std::function<void(NodeId, const storage::LogWrite&)> on_write_begins;
+    std::function<void(NodeId, const storage::LogWrite&)> on_durable;
+    // A start has recovered this.
+    std::function<void(NodeId, const raft::RecoveredLog&)> on_recovered;
     // The process has ended by itself; it should be started again after a while.
     std::function<void(SimNode&)> on_exit;
     std::function<void(const std::string&)> trace;  // may be empty
@@ -90,6 +93,7 @@ class SimNode : public Host {
   [[nodiscard]] bool is_paused() const { return is_paused_; }
   // Its disk is gone for good: no demand is made of it any more.
   [[nodiscard]] bool is_lost() const { return is_lost_; }
+  [[nodiscard]] bool is_wiped() const { return is_wiped_; }
   // Something was done to its disk that no majority of disks may suffer.
   [[nodiscard]] bool was_damaged() const { return was_damaged_; }
   [[nodiscard]] HostId host() const { return options_.host; }

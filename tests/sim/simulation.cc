@@ -12,6 +12,7 @@
 #include "protocol/base/check.h"
 #include "tests/sim/client_checks.h"
 #include "tests/sim/fault_injector.h"
+#include "tests/sim/ledgers.h"
 #include "tests/sim/log_checker.h"
 #include "tests/sim/sim_client.h"
 #include "tests/sim/sim_network.h"
@@ -70,6 +71,7 @@ class Simulation {
   std::unique_ptr<Stranger> stranger_;
   std::unique_ptr<FaultInjector> injector_;
   ClientChecks client_checks_;
+  std::unique_ptr<Ledgers> ledgers_;
   LogChecker log_checker_;
   std::set<HostId> core_;  // empty while nothing is healed
   uint64_t operations_ = 0;
@@ -83,10 +85,13 @@ Simulation::Simulation(const SimOptions& options)
       faults_(swarm_, random_.Next(), options.omit_faults),
       network_(&scheduler_, random_.Next(), &faults_),
       client_checks_(&scheduler_, &clients_),
-      log_checker_(&scheduler_, swarm_.clock_rate_ppm_max,
-                   [this](SessionId session, state::SessionEndReason) {
-                     client_checks_.OnSessionExpired(session);
-                   }) {
+      log_checker_(
+          {.on_committed = [this](const raft::Entry& entry) { ledgers_->OnCommitted(entry); },
+           .on_session_expired =
+               [this](SessionId session) { client_checks_.OnSessionExpired(session); },
+           .on_hold_ended = [this](
+                                const std::string& lock,
+                                FencingToken token) { client_checks_.OnHoldEnded(lock, token); }}) {
   BuildNodes();
   BuildClients();
   stranger_ = std::make_unique<Stranger>(&scheduler_, &network_,
@@ -98,9 +103,19 @@ Simulation::Simulation(const SimOptions& options)
 
 void Simulation::BuildNodes() {
   std::vector<state::Member> members;
+  std::vector<NodeId> voters;
   for (uint64_t i = 1; i <= swarm_.nodes; ++i) {
     members.push_back({.node_id = NodeId(i), .peer_address = absl::StrCat("node-", i, ":7421")});
+    voters.push_back(NodeId(i));
   }
+  ledgers_ = std::make_unique<Ledgers>(&scheduler_, std::move(voters));
+  network_.on_peer_frame = [this](HostId from, HostId to, absl::string_view frame) {
+    // What an acceptor answers to a stranger is none of the nodes' business.
+    if (from.value() <= swarm_.nodes && to.value() <= swarm_.nodes &&
+        !nodes_[from.value() - 1]->is_wiped()) {
+      ledgers_->OnPeerFrame(NodeId(from.value()), NodeId(to.value()), frame);
+    }
+  };
   for (uint64_t i = 1; i <= swarm_.nodes; ++i) {
     SimNode::Options node;
     node.host = HostId(i);
@@ -110,7 +125,15 @@ void Simulation::BuildNodes() {
     node.swarm = swarm_;
     node.host_of = [](NodeId id) { return HostId(id.value()); };
     node.after_turn = [this](SimNode& turned) { AfterTurn(turned); };
-    node.on_durable = [](SimNode&, const storage::LogWrite&) {};
+    node.on_write_begins = [this](NodeId id, const storage::LogWrite& write) {
+      ledgers_->OnWriteBegins(id, write);
+    };
+    node.on_durable = [this](NodeId id, const storage::LogWrite& write) {
+      ledgers_->OnDurable(id, write);
+    };
+    node.on_recovered = [this](NodeId id, const raft::RecoveredLog& log) {
+      ledgers_->OnRecovered(id, log);
+    };
     node.on_exit = [this](SimNode& exited) { injector_->OnExit(exited); };
     node.trace = Tracer();
     nodes_.push_back(std::make_unique<SimNode>(&scheduler_, &network_, &faults_, std::move(node)));
@@ -198,7 +221,7 @@ void Simulation::RunUntilDone(Time deadline, const char* what, Done done) {
     LOCKD_CHECK(scheduler_.now() < deadline, "Liveness: ", what, " has not happened in time; ",
                 DescribeAll());
     RunUntil(scheduler_.now() + 5 * kMillis);
-    if (scheduler_.now() % (100 * kMillis) == 0) Trace(DescribeAll());
+    if (options_.trace && scheduler_.now() % (100 * kMillis) == 0) Trace(DescribeAll());
   }
 }
 
@@ -214,6 +237,8 @@ void Simulation::Form() {
 }
 
 void Simulation::AfterTurn(const SimNode& node) {
+  // What begins anew on a wiped disk is not the member that the ledgers know.
+  if (!node.is_wiped()) ledgers_->AfterTurn(node);
   log_checker_.AfterTurn(node);
   Mix(static_cast<uint64_t>(scheduler_.now()));
   Mix(node.node_id().value());

@@ -54,6 +54,12 @@ struct MemFileSystem::Inode {
     for (uint64_t sector : forgotten) CopySector(sector, device, &cached);
     forgotten.clear();
   }
+  void LosePower(Unsynced unsynced, Random* random) {
+    if (dirty.empty() && forgotten.empty()) return;  // cache and device are the same
+    durable = cached = AfterPowerCut(unsynced, random);
+    dirty.clear();
+    forgotten.clear();
+  }
   // What the device has after the power was cut.
   [[nodiscard]] std::string AfterPowerCut(Unsynced unsynced, Random* random) const {
     std::string left = durable;
@@ -291,11 +297,7 @@ std::unique_ptr<MemFileSystem> MemFileSystem::CrashClone(Unsynced unsynced, Rand
     std::shared_ptr<Inode>& copy = copies[inode.get()];
     if (copy == nullptr) {
       copy = std::make_shared<Inode>(*inode);
-      if (unsynced != Unsynced::kKept) {
-        copy->durable = copy->cached = inode->AfterPowerCut(unsynced, random);
-        copy->dirty.clear();
-        copy->forgotten.clear();
-      }
+      if (unsynced != Unsynced::kKept) copy->LosePower(unsynced, random);
     }
     return copy;
   };
@@ -309,32 +311,40 @@ std::unique_ptr<MemFileSystem> MemFileSystem::CrashClone(Unsynced unsynced, Rand
     for (NameChange& change : clone->pending_) change.inode = copy_of(change.inode);
     return clone;
   }
+  clone->pending_ = pending_;
+  for (NameChange& change : clone->pending_) change.inode = copy_of(change.inode);
+  clone->KeepNames(unsynced, random);
+  return clone;
+}
+
+void MemFileSystem::KeepNames(Unsynced unsynced, Random* random) {
   if (unsynced != Unsynced::kLost) {
     // A journal keeps a prefix of the changes; POSIX promises not even that.
     const bool in_order = random->Chance(1, 2);
     for (const NameChange& change : pending_) {
       const bool kept = random->Chance(1, 2);
       if (!kept && in_order) break;
-      if (!kept) continue;
-      NameChange copied = change;
-      copied.inode = copy_of(change.inode);
-      Apply(copied, &clone->durable_names_);
+      if (kept) Apply(change, &durable_names_);
     }
   }
+  pending_.clear();
   // What lies in a directory that is gone is gone; a parent sorts before what is in it.
-  for (auto at = clone->durable_names_.begin(); at != clone->durable_names_.end();) {
-    const bool stays = clone->durable_names_.count(ParentPath(at->first)) != 0;
-    at = stays ? std::next(at) : clone->durable_names_.erase(at);
+  for (auto at = durable_names_.begin(); at != durable_names_.end();) {
+    const bool stays = durable_names_.count(ParentPath(at->first)) != 0;
+    at = stays ? std::next(at) : durable_names_.erase(at);
   }
-  clone->names_ = clone->durable_names_;
-  return clone;
+  names_ = durable_names_;
 }
 
 void MemFileSystem::Crash(Unsynced unsynced, Random* random) {
-  std::unique_ptr<MemFileSystem> left = CrashClone(unsynced, random);
-  names_ = std::move(left->names_);
-  durable_names_ = std::move(left->durable_names_);
-  pending_ = std::move(left->pending_);
+  if (unsynced != Unsynced::kKept) {
+    for (const auto& [path, inode] : names_) inode->LosePower(unsynced, random);
+    for (const auto& [path, inode] : durable_names_) inode->LosePower(unsynced, random);
+    for (const NameChange& change : pending_) {
+      if (change.inode != nullptr) change.inode->LosePower(unsynced, random);
+    }
+    KeepNames(unsynced, random);
+  }
   locks_.clear();
   ++generation_;
   power_ = true;

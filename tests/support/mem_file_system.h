@@ -122,6 +122,8 @@ class MemFileSystem : public FileSystem {
   absl::Status CheckPower(const char* call, const std::string& path) const;
   absl::Status CountRead(const std::string& path);
   void ChangeNames(NameChange change);
+  // Of the name changes that are pending, as many as a power cut leaves.
+  void KeepNames(Unsynced unsynced, Random* random);
   [[nodiscard]] uint64_t TotalBytes() const;
   [[nodiscard]] Inode* FileAt(const std::string& path) const;
 

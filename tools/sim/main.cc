@@ -1,4 +1,5 @@
 // sim: runs simulated clusters from seeds, many in parallel, or replays one with a trace.
+#include <malloc.h>
 #include <poll.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -202,6 +203,9 @@ int Main(int argc, char** argv) {
     std::cerr << "sim: " << error.what() << " (sim --help tells more)\n";
     return 2;
   }
+  // Simulated disks come and go: memory is kept, not given back to the kernel and cleared again.
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
   if (replay_option->count() > 0) return Replay(replay, trace);
   uint64_t first = 1;
   uint64_t last = UINT64_MAX / 4;

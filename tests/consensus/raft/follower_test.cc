@@ -114,6 +114,17 @@ TEST(Follower, ACandidateThatGivesWayKeepsItsVote) {
   EXPECT_EQ(member.raft.voted_for(), NodeId{2});
 }
 
+// node 1 led in term 2 and leads again in term 5. A message of term 2 that arrives now is
+// answered in term 5; with its round echoed, the answer would confirm a round of term 5.
+TEST(Follower, AnswersALeaderOfAnEarlierTermWithoutItsRound) {
+  Member member(2, {1, 1, 5});
+  member.Receive(1, 2, Heartbeat{Index{1}, 7});
+  EXPECT_THAT(Only<HeartbeatReply>(member.Take()), ElementsAre(HeartbeatReply{0}));
+  member.Receive(1, 2, MakeAppend(2, 1, {}, 0, 7));
+  EXPECT_THAT(Only<AppendReply>(member.Take()),
+              ElementsAre(testing::Field(&AppendReply::round, 0)));
+}
+
 TEST(Follower, AnswersHeartbeatsBeforeAnythingIsDurable) {
   Member member(2, {1});
   member.Receive(1, 5, Heartbeat{Index{1}, 7});

@@ -1,0 +1,82 @@
+#include "tests/sim/ledgers.h"
+
+#include "absl/status/statusor.h"
+#include "protocol/base/bytes.h"
+#include "protocol/base/check.h"
+#include "protocol/frame_decoder.h"
+#include "server/node/raft_wire.h"
+
+namespace lockd::sim {
+namespace {
+
+void Demand(const std::string& broken) {
+  LOCKD_CHECK(broken.empty(), broken);
+}
+
+}  // namespace
+
+void Ledgers::OnPeerFrame(NodeId from, NodeId to, absl::string_view frame) {
+  FrameDecoder decoder(kPeerFrameBytesMax);
+  decoder.Feed(frame);
+  FrameView view;
+  LOCKD_CHECK(decoder.Next(&view) == FrameDecoder::Result::kFrame, "a node sends what is no frame");
+  if (view.header.opcode == Opcode::kHello || view.header.opcode == Opcode::kReason) return;
+  const absl::StatusOr<raft::Message> message = node::ParseRaftMessage(from, to, view);
+  LOCKD_CHECK(message.ok(), "a node sends what nobody understands: ", message.status().message());
+  Demand(votes_.Sent(*message));
+  Demand(disks_.Sent(*message));
+  Demand(wires_.Sent(*message));
+}
+
+void Ledgers::OnWriteBegins(NodeId node, const storage::LogWrite& write) {
+  Demand(disks_.WriteBegins(node, write.hard_state, write.entries));
+}
+
+void Ledgers::OnDurable(NodeId node, const storage::LogWrite& write) {
+  disks_.WriteCompleted(node);
+  if (write.hard_state.has_value()) votes_.BecameDurable(node, *write.hard_state);
+}
+
+void Ledgers::OnRecovered(NodeId node, const raft::RecoveredLog& log) {
+  Demand(disks_.Recovered(node, log));
+  Demand(votes_.Restarted(node, log.hard_state));
+  logs_.Ends(node, log.last_index);
+  for (const raft::Entry& entry : log.tail) Demand(logs_.Holds(node, entry));
+}
+
+void Ledgers::AfterTurn(const SimNode& node) {
+  const raft::Raft& raft = node.node().raft();
+  Demand(votes_.AfterTurn(node.node_id(), raft.term(), raft.voted_for()));
+  if (raft.is_leader()) Demand(votes_.Leads(node.node_id(), raft.term()));
+  FollowLog(node);
+}
+
+void Ledgers::FollowLog(const SimNode& node) {
+  const NodeId id = node.node_id();
+  const raft::Raft& raft = node.node().raft();
+  // Back to where both agree; entries of one index and term are the same, which is what LogChain
+  // makes sure of.
+  raft::Index known = logs_.last_index(id);
+  const raft::Index before = known;
+  if (known > raft.last_index()) known = raft.last_index();
+  // (A term that is not known stands below what a crash can have taken back.)
+  while (!known.is_zero() &&
+         raft.log().TermAt(known).value_or(logs_.TermAt(id, known)) != logs_.TermAt(id, known)) {
+    known = known - 1;
+  }
+  if (known != before) logs_.Ends(id, known);
+  for (raft::Index index = known + 1; index <= raft.last_index(); ++index) {
+    const raft::Entry& entry = raft.log().At(index);
+    Demand(logs_.Holds(id, entry));
+    if (raft.is_leader() && entry.term == raft.term()) {
+      clocks_.Stamped(index, entry.term, scheduler_->now());
+    }
+  }
+}
+
+void Ledgers::OnCommitted(const raft::Entry& entry) {
+  Demand(disks_.Committed(entry.index, entry.term));
+  Demand(clocks_.Committed(entry.index, entry.term, entry.time, scheduler_->now()));
+}
+
+}  // namespace lockd::sim
