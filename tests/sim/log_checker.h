@@ -65,7 +65,6 @@ class LogChecker {
     raft::Term term;
     raft::Index commit;
     raft::Index applied;
-    raft::Index last;
     uint64_t turns = 0;
   };
 

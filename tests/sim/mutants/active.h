@@ -5,12 +5,14 @@
 #ifndef LOCKD_TESTS_SIM_MUTANTS_ACTIVE_H_
 #define LOCKD_TESTS_SIM_MUTANTS_ACTIVE_H_
 
+#include <cstdint>
+
 namespace lockd::mutants {
 
-// A place in AllMutants(), counted from one; zero: none.
-inline int active = 0;
+// Mutant::id of the one that is on; zero: none.
+inline uint64_t active = 0;
 
-[[nodiscard]] inline bool IsOn(int mutant) {
+[[nodiscard]] inline bool IsOn(uint64_t mutant) {
   return active == mutant;
 }
 

@@ -24,7 +24,7 @@ double Seconds(const timeval& time) {
 
 }  // namespace
 
-Hunt::Hunt(int mutant, uint64_t first_seed, uint64_t last_seed, double cpu_s_max)
+Hunt::Hunt(uint64_t mutant, uint64_t first_seed, uint64_t last_seed, double cpu_s_max)
     : mutant_(mutant), last_seed_(last_seed), cpu_s_max_(cpu_s_max), seed_(first_seed) {
   StartChild();
 }

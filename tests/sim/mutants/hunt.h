@@ -23,9 +23,9 @@ class Hunt {
     kOutOfTime,  // the CPU limit was reached before
   };
 
-  // `mutant` as in active.h; zero runs the product as it is. The CPU time of all seeds together is
+  // `mutant` is a Mutant::id; zero runs the product as it is. The CPU time of all seeds together is
   // limited.
-  Hunt(int mutant, uint64_t first_seed, uint64_t last_seed, double cpu_s_max);
+  Hunt(uint64_t mutant, uint64_t first_seed, uint64_t last_seed, double cpu_s_max);
   ~Hunt();
   Hunt(const Hunt&) = delete;
   Hunt& operator=(const Hunt&) = delete;
@@ -44,7 +44,7 @@ class Hunt {
   [[noreturn]] void RunChild(int output) const;
   void JudgeChild();
 
-  const int mutant_;
+  const uint64_t mutant_;
   const uint64_t last_seed_;
   const double cpu_s_max_;
   State state_ = State::kRunning;

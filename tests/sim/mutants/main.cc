@@ -27,7 +27,7 @@ constexpr double kCpuSecondsMax = 60;
 constexpr uint64_t kControlSeeds = 20;
 
 struct Task {
-  int number = 0;  // as in active.h; zero: the control
+  uint64_t id = 0;  // Mutant::id; zero: the control
   std::string name;
   uint64_t first_seed = 1;
   uint64_t last_seed = kControlSeeds;
@@ -41,15 +41,14 @@ struct Result {
   double cpu_s = 0;
 
   [[nodiscard]] bool is_right() const {
-    return state == (task.number == 0 ? Hunt::State::kSurvived : Hunt::State::kFound);
+    return state == (task.id == 0 ? Hunt::State::kSurvived : Hunt::State::kFound);
   }
 };
 
 std::vector<Task> AllTasks() {
   std::vector<Task> tasks = {{.name = "none"}};
-  int number = 0;
   for (const Mutant& mutant : AllMutants()) {
-    tasks.push_back({++number, mutant.name, mutant.first_seed, mutant.last_seed});
+    tasks.push_back({mutant.id, mutant.name, mutant.first_seed, mutant.last_seed});
   }
   return tasks;
 }
@@ -93,8 +92,8 @@ std::vector<Result> RunAll(const std::vector<Task>& tasks, size_t jobs) {
   while (next < tasks.size() || !running.empty()) {
     for (; running.size() < jobs && next < tasks.size(); ++next) {
       const Task& task = tasks[next];
-      running.push_back({task, std::make_unique<Hunt>(task.number, task.first_seed, task.last_seed,
-                                                      kCpuSecondsMax)});
+      running.push_back(
+          {task, std::make_unique<Hunt>(task.id, task.first_seed, task.last_seed, kCpuSecondsMax)});
     }
     std::vector<pollfd> polled;
     for (const Running& one : running) polled.push_back({one.hunt->fd(), POLLIN, 0});
@@ -118,7 +117,7 @@ int RunEverything(size_t jobs) {
   size_t bad = 0;
   for (const Result& result : results) {
     if (!result.is_right()) ++bad;
-    if (result.state == Hunt::State::kFound && result.task.number != 0) {
+    if (result.state == Hunt::State::kFound && result.task.id != 0) {
       times.push_back(result.cpu_s);
     }
   }

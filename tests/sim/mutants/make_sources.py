@@ -20,6 +20,7 @@ product's own text, so that mutations do not depend on each other; two that over
 that is not there any more fails the build: the mutation then has to follow the product.
 """
 
+import hashlib
 import re
 import sys
 from dataclasses import dataclass, field
@@ -46,6 +47,11 @@ class Mutant:
     title: str = ""
     seeds: tuple[int, int] = (0, 0)
     blocks: dict[str, list[Block]] = field(default_factory=dict)  # by product file
+
+    @property
+    def id(self) -> str:
+        """Of the name alone, so that a new mutation leaves the copies alone that it does not touch."""
+        return f"0x{hashlib.sha256(self.name.encode()).hexdigest()[:16]}"
 
 
 def parse(name: str, text: str) -> Mutant:
@@ -85,24 +91,24 @@ def parse(name: str, text: str) -> Mutant:
     return mutant
 
 
-def apply(text: str, path: str, blocks: list[tuple[int, Block]]) -> str:
-    """`blocks` with the numbers of their mutations, all against the same original text."""
+def apply(text: str, path: str, blocks: list[tuple[str, Block]]) -> str:
+    """`blocks` with the ids of their mutations, all against the same original text."""
     places = []
-    for number, block in blocks:
+    for mutant_id, block in blocks:
         count = text.count(block.old)
         if count != 1 or not block.old.strip():
             raise Fault(f"{block.where}: its snippet stands {count} times in {path}, not once:\n{block.old}")
         start = text.index(block.old)
-        places.append((start, start + len(block.old), number, block))
+        places.append((start, start + len(block.old), mutant_id, block))
     places.sort(key=lambda place: place[:2])
     pieces = []
     done = 0
     before = None
-    for start, end, number, block in places:
+    for start, end, mutant_id, block in places:
         if start < done:
             raise Fault(f"{block.where}: overlaps {before} in {path}")
         pieces.append(text[done:start])
-        pieces.append(re.sub(r"\bMUTATED\b", f"::lockd::mutants::IsOn({number})", block.new))
+        pieces.append(re.sub(r"\bMUTATED\b", f"::lockd::mutants::IsOn({mutant_id})", block.new))
         done = end
         before = block.where
     pieces.append(text[done:])
@@ -114,7 +120,7 @@ def table(mutants: list[Mutant]) -> str:
     rows = []
     for mutant in mutants:
         title = mutant.title.replace("\\", "\\\\").replace('"', '\\"')
-        rows.append(f'      {{"{mutant.name}", "{title}", {mutant.seeds[0]}, {mutant.seeds[1]}}},\n')
+        rows.append(f'      {{{mutant.id}, "{mutant.name}", "{title}", {mutant.seeds[0]}, {mutant.seeds[1]}}},\n')
     return (
         '#include "tests/sim/mutants/table.h"\n\n'
         "namespace lockd::mutants {\n\n"
@@ -142,10 +148,10 @@ def main(arguments: list[str]) -> int:
         return 2
     try:
         mutants = [parse(path.stem, path.read_text()) for path in sorted(HERE.glob("*.mutant"))]
-        by_file: dict[str, list[tuple[int, Block]]] = {}
-        for number, mutant in enumerate(mutants, start=1):
+        by_file: dict[str, list[tuple[str, Block]]] = {}
+        for mutant in mutants:
             for path, blocks in mutant.blocks.items():
-                by_file.setdefault(path, []).extend((number, block) for block in blocks)
+                by_file.setdefault(path, []).extend((mutant.id, block) for block in blocks)
         if arguments[0] == "--files":
             print("\n".join(sorted(by_file)))
             return 0

@@ -49,26 +49,26 @@ class Apply(unittest.TestCase):
         return make_sources.apply(text, "a/b.cc", list(blocks)).split("\n", 2)[2]
 
     def test_two_mutations_share_a_line(self):
-        first = (1, Block("one.mutant:4", "x", "(MUTATED || x)"))
-        second = (2, Block("two.mutant:4", "y", "(MUTATED || y)"))
+        first = ("1", Block("one.mutant:4", "x", "(MUTATED || x)"))
+        second = ("2", Block("two.mutant:4", "y", "(MUTATED || y)"))
         expected = "if ((::lockd::mutants::IsOn(1) || x) && (::lockd::mutants::IsOn(2) || y)) z;\n"
         self.assertEqual(self.mutated("if (x && y) z;\n", second, first), expected)
 
     def test_messages_name_the_lines_of_the_original(self):
-        whole = make_sources.apply("old\n", "a/b.cc", [(1, Block("w", "old", "MUTATED"))])
+        whole = make_sources.apply("old\n", "a/b.cc", [("1", Block("w", "old", "MUTATED"))])
         self.assertIn('\n#line 1 "a/b.cc"\n', whole)
 
     def test_refuses_a_snippet_that_is_gone(self):
         with self.assertRaisesRegex(Fault, "one.mutant:4: its snippet stands 0 times in a/b.cc"):
-            self.mutated("new\n", (1, Block("one.mutant:4", "old", "MUTATED")))
+            self.mutated("new\n", ("1", Block("one.mutant:4", "old", "MUTATED")))
 
     def test_refuses_a_snippet_that_stands_twice(self):
         with self.assertRaisesRegex(Fault, "2 times"):
-            self.mutated("old old\n", (1, Block("one.mutant:4", "old", "MUTATED")))
+            self.mutated("old old\n", ("1", Block("one.mutant:4", "old", "MUTATED")))
 
     def test_refuses_mutations_that_overlap(self):
-        first = (1, Block("one.mutant:4", "ab", "MUTATED"))
-        second = (2, Block("two.mutant:4", "bc", "MUTATED"))
+        first = ("1", Block("one.mutant:4", "ab", "MUTATED"))
+        second = ("2", Block("two.mutant:4", "bc", "MUTATED"))
         with self.assertRaisesRegex(Fault, "two.mutant:4: overlaps one.mutant:4"):
             self.mutated("abc\n", first, second)
 

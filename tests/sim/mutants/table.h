@@ -11,6 +11,7 @@
 namespace lockd::mutants {
 
 struct Mutant {
+  uint64_t id = 0;  // as the copies know it, see active.h
   std::string name;
   std::string title;  // catalogue number if it has one, what is wrong, where it happened
   // The recorded range: simulation finds it there, within the time that CI grants.
@@ -18,7 +19,7 @@ struct Mutant {
   uint64_t last_seed = 0;
 };
 
-// In the order of their names; number i of active.h is at place i - 1.
+// In the order of their names.
 [[nodiscard]] const std::vector<Mutant>& AllMutants();
 
 }  // namespace lockd::mutants
