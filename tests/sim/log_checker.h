@@ -65,6 +65,7 @@ class LogChecker {
     raft::Term term;
     raft::Index commit;
     raft::Index applied;
+    raft::Index last;
     uint64_t turns = 0;
   };
 

@@ -31,7 +31,8 @@ LongTimeWorld::LongTimeWorld(LongTimeOptions options)
       reference_(state::HashKey{}, options_.numbers_drawn) {
   Build();
   for (auto& node : nodes_) node->Start();
-  RunUntil(10 * options_.swarm.election_ms_max * kMillis, "the cluster forms", [this] { return HasLeader(); });
+  RunUntil(10 * options_.swarm.election_ms_max * kMillis, "the cluster forms",
+           [this] { return HasLeader(); });
   for (auto& client : clients_) client->Start();
   RunUntil(kMinutes, "every client has a session", [this] {
     for (const auto& client : clients_) {

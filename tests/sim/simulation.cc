@@ -123,6 +123,9 @@ void Simulation::BuildNodes() {
     node.members = members;
     node.seed = random_.Next();
     node.swarm = swarm_;
+    node.tune = [this](node::NodeOptions* tuned) {
+      tuned->bootstrap_settings.cleanup_holds_max = swarm_.cleanup_holds_max;
+    };
     node.host_of = [](NodeId id) { return HostId(id.value()); };
     node.after_turn = [this](SimNode& turned) { AfterTurn(turned); };
     node.on_write_begins = [this](NodeId id, const storage::LogWrite& write) {
@@ -240,6 +243,9 @@ void Simulation::AfterTurn(const SimNode& node) {
   // What begins anew on a wiped disk is not the member that the ledgers know.
   if (!node.is_wiped()) ledgers_->AfterTurn(node);
   log_checker_.AfterTurn(node);
+  if (options_.progress != nullptr) {
+    *options_.progress = {faults_.occasions(), operations_, scheduler_.now()};
+  }
   Mix(static_cast<uint64_t>(scheduler_.now()));
   Mix(node.node_id().value());
   Mix(node.node().raft().term().value());
@@ -364,7 +370,11 @@ void Simulation::Converge() {
 }  // namespace
 
 SimReport RunSimulation(const SimOptions& options) {
-  return Simulation(options).Run();
+  const ReachCounters before = ReachCounts();
+  SimReport report = Simulation(options).Run();
+  report.marks = ReachCounts();
+  for (size_t i = 0; i < kReachCount; ++i) report.marks[i] -= before[i];
+  return report;
 }
 
 }  // namespace lockd::sim

@@ -18,11 +18,18 @@
 #include <functional>
 #include <string>
 
+#include "protocol/base/reach.h"
 #include "tests/sim/fault_book.h"
 #include "tests/sim/scheduler.h"
 #include "tests/sim/swarm.h"
 
 namespace lockd::sim {
+
+struct SimProgress {
+  uint64_t fault_occasions = 0;
+  uint64_t operations = 0;  // acquires
+  Time simulated = 0;
+};
 
 struct SimOptions {
   uint64_t seed = 0;
@@ -30,6 +37,8 @@ struct SimOptions {
   // For shrinking: occasions of faults, and acquires, that are left out.
   Omissions omit_faults{};
   Omissions omit_operations{};
+  // Kept up to date, so that it is known when the run does not end well; may be null.
+  SimProgress* progress = nullptr;
 };
 
 struct SimReport {
@@ -46,6 +55,7 @@ struct SimReport {
   uint64_t nodes_lost = 0;  // whose disks were refused for good
   uint64_t fault_occasions = 0;
   FaultCounts faults{};
+  ReachCounters marks{};  // of this run
 };
 
 [[nodiscard]] SimReport RunSimulation(const SimOptions& options);

@@ -113,6 +113,7 @@ Swarm Swarm::Draw(Random* random, bool calm) {
   // From a few election timeouts down to hardly more than one: expiry races with failover.
   swarm.ttl_ms = static_cast<int64_t>(random->Between(1'000, 6'000));
   swarm.grace_ms = random->Chance(1, 2) ? static_cast<int64_t>(random->Between(3'000, 4'000)) : 0;
+  if (random->Chance(1, 3)) swarm.cleanup_holds_max = random->Between(1, 3);
   swarm.think_mean = static_cast<Time>(random->Between(100, 800)) * kMillis;
   swarm.hold_mean = static_cast<Time>(random->Between(1, 300)) * kMillis;
   return swarm;

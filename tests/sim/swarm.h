@@ -112,8 +112,9 @@ struct Swarm {
   int64_t election_ms_min = 300;
   int64_t election_ms_max = 600;
   int64_t ttl_ms = 1'000;
-  int64_t grace_ms = 0;             // some clients use it
-  Time think_mean = 200 * kMillis;  // between two operations of a client's task
+  int64_t grace_ms = 0;                // some clients use it
+  uint64_t cleanup_holds_max = 1'024;  // holds that one entry cleans up
+  Time think_mean = 200 * kMillis;     // between two operations of a client's task
   Time hold_mean = 30 * kMillis;
 
   // `calm`: no faults at all.

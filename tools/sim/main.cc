@@ -1,147 +1,47 @@
-// sim: runs simulated clusters from seeds, many in parallel, or replays one with a trace.
+// sim: runs simulated clusters from seeds, many in parallel; replays one; shrinks a failing one.
 #include <malloc.h>
-#include <poll.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <iostream>
-#include <map>
-#include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "tests/sim/failing_seed.h"
 #include "tests/sim/simulation.h"
-#include "tools/sim/worker.h"
+#include "tools/sim/runner.h"
+#include "tools/sim/seed_ledger.h"
+#include "tools/sim/shrink.h"
+#include "tools/sim/totals.h"
 
 namespace lockd::sim {
 namespace {
 
-constexpr double kNanosPerHour = 3.6e12;
+constexpr uint64_t kSeedsOfASoakBlock = 64;  // for each job, between two looks at the clock
 
-struct Totals {
-  uint64_t seeds = 0;
-  uint64_t violations = 0;
-  double simulated_hours = 0;
-  uint64_t events = 0;
-  uint64_t grants = 0;
-  FaultCounts faults{};
-  std::vector<uint64_t> failed_seeds;
-
-  void Add(const SimReport& report) {
-    ++seeds;
-    simulated_hours += static_cast<double>(report.simulated) / kNanosPerHour;
-    events += report.events;
-    grants += report.grants;
-    for (size_t i = 0; i < kFaultCount; ++i) faults[i] += report.faults[i];
-  }
-  [[nodiscard]] uint64_t fault_count() const {
-    uint64_t sum = 0;
-    for (const uint64_t count : faults) sum += count;
-    return sum;
-  }
+struct Flags {
+  std::string seeds = "1..100";
+  uint64_t jobs = std::max(1u, std::thread::hardware_concurrency());
+  uint64_t replay = 0;
+  uint64_t shrink = 0;
+  uint64_t tries = 400;
+  double hours = 0;
+  std::string ledger;
+  std::string omit_faults;
+  std::string omit_operations;
+  bool trace = false;
+  bool json = false;
+  bool coverage = false;
 };
 
-double ChildCpuSeconds() {
-  rusage usage{};
-  getrusage(RUSAGE_CHILDREN, &usage);
-  const auto seconds = [](const timeval& t) {
-    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
-
-// A line on a terminal that is written over, or one line every ten seconds elsewhere.
-class ProgressLine {
- public:
-  void Show(const Totals& totals) {
-    const auto now = std::chrono::steady_clock::now();
-    const bool on_terminal = isatty(STDERR_FILENO) != 0;
-    if (now - shown_ < std::chrono::milliseconds(on_terminal ? 500 : 10'000)) return;
-    shown_ = now;
-    const double seconds = std::chrono::duration<double>(now - began_).count();
-    std::fprintf(
-        stderr, "%s%lu seeds, %.2f simulated hours, %lu faults, %.0f events/s, %lu violations%s",
-        on_terminal ? "\r" : "", totals.seeds, totals.simulated_hours, totals.fault_count(),
-        static_cast<double>(totals.events) / seconds, totals.violations, on_terminal ? "" : "\n");
-  }
-
- private:
-  std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
-  std::chrono::steady_clock::time_point shown_ = began_;
-};
-
-Totals RunSeeds(uint64_t first, uint64_t last, uint64_t jobs,
-                std::chrono::duration<double> time_limit) {
-  Totals totals;
-  ProgressLine progress_line;
-  const auto began = std::chrono::steady_clock::now();
-  std::vector<std::unique_ptr<Worker>> workers;
-  for (uint64_t i = 0; i < jobs && first + i <= last; ++i) {
-    workers.push_back(std::make_unique<Worker>(first + i, jobs, last));
-  }
-  while (!workers.empty() && std::chrono::steady_clock::now() - began < time_limit) {
-    std::vector<pollfd> polled;
-    for (const auto& worker : workers) polled.push_back({worker->fd(), POLLIN, 0});
-    if (poll(polled.data(), polled.size(), 500) <= 0) continue;
-    for (size_t i = polled.size(); i-- > 0;) {
-      if (polled[i].revents == 0) continue;
-      const Worker::Progress progress = workers[i]->Read();
-      if (progress.report) totals.Add(*progress.report);
-      if (!progress.ended) continue;
-      workers.erase(workers.begin() + static_cast<std::ptrdiff_t>(i));
-      if (!progress.failed) continue;
-      ++totals.violations;
-      ++totals.seeds;
-      totals.failed_seeds.push_back(progress.seed);
-      if (progress.seed + jobs <= last) {
-        workers.push_back(std::make_unique<Worker>(progress.seed + jobs, jobs, last));
-      }
-    }
-    progress_line.Show(totals);
-  }
-  if (isatty(STDERR_FILENO) != 0) std::fputc('\n', stderr);
-  return totals;
-}
-
-void Print(const Totals& totals, bool json) {
-  const double cpu_s = ChildCpuSeconds();
-  if (!json) {
-    std::printf("%lu seeds, %lu violations, %.2f simulated hours, %lu grants, %.0f s of CPU\n",
-                totals.seeds, totals.violations, totals.simulated_hours, totals.grants, cpu_s);
-    for (size_t i = 0; i < kFaultCount; ++i) {
-      std::printf("  %-18s %lu\n", std::string(FaultName(static_cast<Fault>(i))).c_str(),
-                  totals.faults[i]);
-    }
-    for (const uint64_t seed : totals.failed_seeds)
-      std::printf("failed: sim --replay %lu --trace\n", seed);
-    return;
-  }
-  nlohmann::json out;
-  out["seeds"] = totals.seeds;
-  out["violations"] = totals.violations;
-  out["failed_seeds"] = totals.failed_seeds;
-  out["simulated_hours"] = totals.simulated_hours;
-  out["cpu_s"] = cpu_s;
-  out["faults"] = nlohmann::json::object();
-  out["marks"] = nlohmann::json::object();
-  for (size_t i = 0; i < kFaultCount; ++i) {
-    out["faults"][std::string(FaultName(static_cast<Fault>(i)))] = totals.faults[i];
-  }
-  std::cout << out.dump() << '\n';
-}
-
-int Replay(uint64_t seed, bool trace) {
-  const FailingSeed named(seed);
-  SimOptions options{.seed = seed, .trace = nullptr};
+int Replay(const SimOptions& run, bool trace) {
+  const FailingSeed named(run.seed);
+  SimOptions options = run;
   if (trace) {
     std::setvbuf(stdout, nullptr, _IOLBF, 1 << 16);  // nothing is lost when an invariant breaks
     options.trace = [](const std::string& line) { std::puts(line.c_str()); };
@@ -149,11 +49,33 @@ int Replay(uint64_t seed, bool trace) {
   const SimReport report = RunSimulation(options);
   std::printf(
       "seed %lu: hash %016lx, %.1f s simulated, %lu events, %lu entries committed, %lu acquires, "
-      "%lu grants, "
-      "%lu holds lost\n",
-      seed, report.hash, static_cast<double>(report.simulated) / static_cast<double>(kSeconds),
+      "%lu grants, %lu holds lost\n",
+      run.seed, report.hash, static_cast<double>(report.simulated) / static_cast<double>(kSeconds),
       report.events, report.committed, report.acquires, report.grants, report.losses);
   return 0;
+}
+
+// Prints the trace of what is left; the process ends in it, at the invariant that breaks.
+int ShrinkAndShow(uint64_t seed, uint64_t tries) {
+  const Shrunk shrunk = Shrink(seed, tries);
+  if (shrunk.broken.empty()) {
+    std::printf("seed %lu does not fail\n", seed);
+    return 0;
+  }
+  const auto print = [](const char* when, const SimProgress& progress) {
+    std::printf("%s: %lu occasions of faults, %lu acquires, fails at %.3f s\n", when,
+                progress.fault_occasions, progress.operations,
+                static_cast<double>(progress.simulated) / 1e9);
+  };
+  std::printf("seed %lu breaks %s\n", seed, shrunk.broken.c_str());
+  print("whole ", shrunk.before);
+  print("shrunk", shrunk.after);
+  std::printf("again: sim --replay %lu --trace --omit-faults '%s' --omit-operations '%s'\n", seed,
+              FormatOmissions(shrunk.options.omit_faults).c_str(),
+              FormatOmissions(shrunk.options.omit_operations).c_str());
+  std::fflush(stdout);
+  (void)Replay(shrunk.options, true);
+  return 1;
 }
 
 // "A..B" or "A".
@@ -165,34 +87,103 @@ bool ParseSeeds(const std::string& text, uint64_t* first, uint64_t* last) {
   return *first <= *last && *last < UINT64_MAX / 2;
 }
 
+int Finish(const Totals& totals, const Flags& flags) {
+  std::fputs((flags.json ? AsJson(totals) : AsText(totals)).c_str(), stdout);
+  int status = totals.violations == 0 ? 0 : 1;
+  if (flags.coverage) {
+    for (const std::string& missed : totals.Missed()) {
+      std::cerr << "sim: never seen in these runs: " << missed << '\n';
+      status = 1;
+    }
+  }
+  return status;
+}
+
+int RunRange(const Flags& flags) {
+  uint64_t first = 0;
+  uint64_t last = 0;
+  if (!ParseSeeds(flags.seeds, &first, &last)) {
+    std::cerr << "sim: --seeds: \"" << flags.seeds
+              << "\" is not A..B with A <= B, such as 1..500\n";
+    return 2;
+  }
+  ProgressLine progress;
+  const Totals totals = RunSeeds(first, last, flags.jobs, Totals(), &progress);
+  progress.End();
+  return Finish(totals, flags);
+}
+
+int Soak(const Flags& flags) {
+  SeedLedger ledger(flags.ledger);
+  if (const absl::Status opened = ledger.Open(); !opened.ok()) {
+    std::cerr << "sim: --ledger: " << opened.message() << '\n';
+    return 2;
+  }
+  const auto end =
+      std::chrono::steady_clock::now() + std::chrono::duration<double>(flags.hours * 3600);
+  std::fprintf(stderr, "build %s: from seed %lu on\n", ledger.build().c_str(), ledger.next_seed());
+  ProgressLine progress;
+  Totals totals;
+  while (std::chrono::steady_clock::now() < end) {
+    const uint64_t first = ledger.next_seed();
+    const uint64_t last = first + flags.jobs * kSeedsOfASoakBlock - 1;
+    const Totals block = RunSeeds(first, last, flags.jobs, totals, &progress);
+    totals.Add(block);
+    if (const absl::Status added = ledger.Add(first, last, block); !added.ok()) {
+      std::cerr << "sim: --ledger: " << added.message() << '\n';
+      return 2;
+    }
+  }
+  progress.End();
+  return Finish(totals, flags);
+}
+
 int Main(int argc, char** argv) {
   CLI::App app(
       "sim: whole lockd clusters in simulated time, with faults, from seeds.\n\n"
       "Each seed is one run: nodes, clients, faults and their rates are drawn from it. Invariants "
-      "are checked throughout; at the end "
-      "everything is healed and progress is demanded.\n"
-      "Exit status: 0 no violation, 1 a violation, 2 usage",
+      "are checked throughout; at the end a majority is healed and progress is demanded.\n"
+      "Exit status: 0 no violation, 1 a violation (or, with --coverage, something never seen), 2 "
+      "usage",
       "sim");
   app.set_version_flag("--version", "sim 0.1.0");
-  std::string seeds;
-  uint64_t jobs = std::max(1u, std::thread::hardware_concurrency());
-  uint64_t replay = 0;
-  double hours = 0;
-  bool trace = false;
-  bool json = false;
-  auto* seeds_option =
-      app.add_option("--seeds", seeds, "run the seeds A..B (both included)")->type_name("A..B");
-  app.add_option("--jobs", jobs, "processes at a time (1..256; default: one for each core)")
+  Flags flags;
+  auto* seeds = app.add_option("--seeds", flags.seeds, "run the seeds A..B (both included)")
+                    ->type_name("A..B");
+  app.add_option("--jobs", flags.jobs, "processes at a time (1..256; default: one for each core)")
       ->check(CLI::Range(1, 256));
-  auto* replay_option = app.add_option("--replay", replay, "run this one seed in this process")
-                            ->excludes(seeds_option);
-  auto* hours_option =
-      app.add_option("--hours", hours, "run seeds from 1 on for this many hours of real time")
-          ->check(CLI::Range(0.001, 10'000.0))
-          ->excludes(seeds_option)
-          ->excludes(replay_option);
-  app.add_flag("--trace", trace, "with --replay: print all that happens")->needs(replay_option);
-  app.add_flag("--json", json, "one JSON object instead of text");
+  auto* replay = app.add_option("--replay", flags.replay, "run this one seed in this process")
+                     ->excludes(seeds);
+  auto* shrink = app.add_option("--shrink", flags.shrink,
+                                "find the least part of this failing seed that still fails in the "
+                                "same way, and print its trace")
+                     ->excludes(seeds)
+                     ->excludes(replay);
+  app.add_option("--tries", flags.tries, "with --shrink: runs at most (1..1000000)")
+      ->check(CLI::Range(1, 1'000'000))
+      ->needs(shrink);
+  auto* hours = app.add_option("--hours", flags.hours,
+                               "run seeds for this many hours of real time, from the first one on "
+                               "that the ledger does not have")
+                    ->check(CLI::Range(0.001, 10'000.0))
+                    ->excludes(seeds)
+                    ->excludes(replay)
+                    ->excludes(shrink);
+  flags.ledger = "sim-seeds.txt";
+  app.add_option("--ledger", flags.ledger,
+                 "with --hours: file of the seeds that each build has run (default "
+                 "./sim-seeds.txt)")
+      ->needs(hours);
+  app.add_option("--omit-faults", flags.omit_faults,
+                 "with --replay: leave out these occasions of faults, such as 3-10,17,20-")
+      ->needs(replay);
+  app.add_option("--omit-operations", flags.omit_operations,
+                 "with --replay: leave out these acquires")
+      ->needs(replay);
+  app.add_flag("--trace", flags.trace, "with --replay: print all that happens")->needs(replay);
+  app.add_flag("--coverage", flags.coverage,
+               "fail when a kind of fault or a reach mark is never seen");
+  app.add_flag("--json", flags.json, "one JSON object instead of text");
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& help) {
@@ -206,19 +197,17 @@ int Main(int argc, char** argv) {
   // Simulated disks come and go: memory is kept, not given back to the kernel and cleared again.
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
-  if (replay_option->count() > 0) return Replay(replay, trace);
-  uint64_t first = 1;
-  uint64_t last = UINT64_MAX / 4;
-  std::chrono::duration<double> limit(1e9);
-  if (hours_option->count() > 0) {
-    limit = std::chrono::duration<double>(hours * 3600);
-  } else if (!ParseSeeds(seeds.empty() ? "1..100" : seeds, &first, &last)) {
-    std::cerr << "sim: --seeds: \"" << seeds << "\" is not A..B with A <= B, such as 1..500\n";
-    return 2;
+  if (replay->count() > 0) {
+    SimOptions options{.seed = flags.replay};
+    if (!ParseOmissions(flags.omit_faults, &options.omit_faults) ||
+        !ParseOmissions(flags.omit_operations, &options.omit_operations)) {
+      std::cerr << "sim: --omit-faults, --omit-operations: not ranges of numbers such as 3-10,17\n";
+      return 2;
+    }
+    return Replay(options, flags.trace);
   }
-  const Totals totals = RunSeeds(first, last, jobs, limit);
-  Print(totals, json);
-  return totals.violations == 0 ? 0 : 1;
+  if (shrink->count() > 0) return ShrinkAndShow(flags.shrink, flags.tries);
+  return hours->count() > 0 ? Soak(flags) : RunRange(flags);
 }
 
 }  // namespace

@@ -52,7 +52,7 @@ Worker::~Worker() {
 void Worker::Run(int fd, uint64_t stride, uint64_t last) {
   for (uint64_t seed = current_; seed <= last; seed += stride) {
     const FailingSeed named(seed);
-    const SimReport report = RunSimulation({.seed = seed, .trace = nullptr});
+    const SimReport report = RunSimulation({.seed = seed});
     // A pipe takes a write of this size whole.
     if (write(fd, &report, sizeof(report)) != static_cast<ssize_t>(sizeof(report))) _exit(1);
   }
