@@ -74,6 +74,14 @@ void ClientChecks::OnHoldEnded(const std::string& lock, FencingToken token) {
   recorder_.OnHoldEnded(lock, token, scheduler_->now());
 }
 
+void ClientChecks::OnOwnerRead(const std::string& lock, Time asked_at, FencingToken owner) {
+  constexpr uint64_t kReader = 0;
+  ++reads_;
+  const history::OperationId read =
+      recorder_.OnInvokeObservation(lock, kReader, history::ObservationKind::kOwner, asked_at);
+  recorder_.OnObservationDone(read, scheduler_->now(), owner);
+}
+
 void ClientChecks::CheckHistories() {
   const std::string broken = history::CheckHistories(recorder_.histories());
   LOCKD_CHECK(broken.empty(), "Histories: ", broken);

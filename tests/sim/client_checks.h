@@ -39,6 +39,8 @@ class ClientChecks : public ClientListener {
 
   // The log ended this session by itself.
   void OnSessionExpired(SessionId session);
+  // A linearizable read of the lock's owner, sent at `asked_at`, is answered now.
+  void OnOwnerRead(const std::string& lock, Time asked_at, FencingToken owner);
   // The log ended this hold otherwise than by its release.
   void OnHoldEnded(const std::string& lock, FencingToken token);
   // At the end of a run.
@@ -57,6 +59,7 @@ class ClientChecks : public ClientListener {
                                bool is_believed) override;
   bool Write(const std::string& lock, FencingToken token, uint64_t seen, bool is_believed) override;
 
+  [[nodiscard]] uint64_t reads() const { return reads_; }
   [[nodiscard]] uint64_t works() const { return works_; }
   [[nodiscard]] uint64_t stale_writes_refused() const { return stale_writes_refused_; }
   // Over all that was checked.
@@ -77,6 +80,7 @@ class ClientChecks : public ClientListener {
   // Operations without an end yet, by client (and by token: a hold is released once).
   std::map<std::pair<HostId, client::OperationId>, history::OperationId> acquires_;
   std::map<FencingToken, history::OperationId> releases_;
+  uint64_t reads_ = 0;
   uint64_t works_ = 0;
   uint64_t stale_writes_refused_ = 0;
   uint64_t hash_ = 0;

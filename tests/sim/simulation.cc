@@ -17,6 +17,7 @@
 #include "tests/sim/sim_client.h"
 #include "tests/sim/sim_network.h"
 #include "tests/sim/sim_node.h"
+#include "tests/sim/sim_reader.h"
 #include "tests/sim/stranger.h"
 
 namespace lockd::sim {
@@ -69,6 +70,7 @@ class Simulation {
   std::vector<std::unique_ptr<SimNode>> nodes_;
   std::vector<std::unique_ptr<SimClient>> clients_;
   std::unique_ptr<Stranger> stranger_;
+  std::unique_ptr<SimReader> reader_;
   std::unique_ptr<FaultInjector> injector_;
   ClientChecks client_checks_;
   std::unique_ptr<Ledgers> ledgers_;
@@ -96,6 +98,16 @@ Simulation::Simulation(const SimOptions& options)
   BuildClients();
   stranger_ = std::make_unique<Stranger>(&scheduler_, &network_,
                                          HostId(swarm_.nodes + swarm_.clients + 1), random_.Next());
+  reader_ = std::make_unique<SimReader>(
+      &scheduler_, &network_,
+      SimReader::Options{
+          .host = HostId(swarm_.nodes + swarm_.clients + 2),
+          .seed = random_.Next(),
+          .nodes = swarm_.nodes,
+          .locks = swarm_.locks,
+          .on_answer = [this](const std::string& lock, Time asked_at, FencingToken owner) {
+            client_checks_.OnOwnerRead(lock, asked_at, owner);
+          }});
   injector_ = std::make_unique<FaultInjector>(
       FaultInjector::World{&scheduler_, &network_, &faults_, &nodes_, &clients_, stranger_.get()},
       swarm_, random_.Next(), Tracer());
@@ -184,10 +196,12 @@ SimReport Simulation::Run() {
   for (auto& client : clients_) client->Start();
   faults_.set_on(true);
   injector_->Start();
+  reader_->Start();
   RunUntil(scheduler_.now() + swarm_.duration);
   injector_->Stop();
   faults_.set_on(false);
   Converge();
+  reader_->Stop();
   client_checks_.CheckHistories();
   return Report();
 }
@@ -205,6 +219,7 @@ SimReport Simulation::Report() const {
   }
   for (const auto& node : nodes_) report.nodes_lost += node->is_lost() ? 1 : 0;
   report.grants = log_checker_.grants();
+  report.reads = client_checks_.reads();
   report.works = client_checks_.works();
   report.stale_writes_refused = client_checks_.stale_writes_refused();
   report.fault_occasions = faults_.occasions();

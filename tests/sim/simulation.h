@@ -49,6 +49,7 @@ struct SimReport {
   uint64_t acquires = 0;
   uint64_t operations = 0;  // acquires and releases
   uint64_t grants = 0;
+  uint64_t reads = 0;  // linearizable, answered
   uint64_t works = 0;  // fenced writes accepted
   uint64_t stale_writes_refused = 0;
   uint64_t losses = 0;

@@ -26,6 +26,7 @@ void Totals::Add(const SimReport& report) {
   events += report.events;
   operations += report.operations;
   grants += report.grants;
+  reads += report.reads;
   works += report.works;
   nodes_lost += report.nodes_lost;
   for (size_t i = 0; i < kFaultCount; ++i) faults[i] += report.faults[i];
@@ -39,6 +40,7 @@ void Totals::Add(const Totals& other) {
   events += other.events;
   operations += other.operations;
   grants += other.grants;
+  reads += other.reads;
   works += other.works;
   nodes_lost += other.nodes_lost;
   for (size_t i = 0; i < kFaultCount; ++i) faults[i] += other.faults[i];
@@ -68,12 +70,13 @@ std::string AsText(const Totals& totals) {
   const double simulated_s = totals.simulated_hours * 3600;
   std::string text = absl::StrFormat(
       "%d seeds, %d violations, %.2f simulated hours, %.0f s of CPU (%.0f times real time on a "
-      "core)\n%d operations (%.1f a second), %d grants, %d fenced writes, %d nodes lost for good\n"
+      "core)\n%d operations (%.1f a second), %d grants, %d fenced writes, %d reads, %d nodes lost "
+      "for good\n"
       "faults\n",
       totals.seeds, totals.violations, totals.simulated_hours, totals.cpu_s,
       totals.cpu_s > 0 ? simulated_s / totals.cpu_s : 0, totals.operations,
       simulated_s > 0 ? static_cast<double>(totals.operations) / simulated_s : 0, totals.grants,
-      totals.works, totals.nodes_lost);
+      totals.works, totals.reads, totals.nodes_lost);
   for (size_t i = 0; i < kFaultCount; ++i) {
     absl::StrAppendFormat(&text, "  %-40s %d\n", NameOf(i), totals.faults[i]);
   }
@@ -96,6 +99,7 @@ std::string AsJson(const Totals& totals) {
   out["cpu_s"] = totals.cpu_s;
   out["operations"] = totals.operations;
   out["grants"] = totals.grants;
+  out["reads"] = totals.reads;
   out["nodes_lost"] = totals.nodes_lost;
   out["faults"] = nlohmann::json::object();
   out["marks"] = nlohmann::json::object();

@@ -19,6 +19,7 @@ struct Totals {
   uint64_t events = 0;
   uint64_t operations = 0;
   uint64_t grants = 0;
+  uint64_t reads = 0;
   uint64_t works = 0;
   uint64_t nodes_lost = 0;
   FaultCounts faults{};
