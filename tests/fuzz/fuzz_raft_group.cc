@@ -2,9 +2,12 @@
 //
 // The input decides what happens next: time passes at one member, outputs are taken, a write
 // becomes durable, a message on the wire is delivered, lost, doubled, overtaken or comes again much
-// later, members crash and restart, links are cut. So every member's Step meets every kind of
-// message in every role. What must hold after each step: the invariants of each member, one leader
-// for each term, all apply the same entries (Group checks these).
+// later, members crash and restart, links are cut; and messages arrive that nobody sent, with any
+// numbers that promise nothing (what a correct member never says, like an entry that contradicts a
+// committed one, is not made up). So every member's Step meets every kind of message in every role.
+// What must hold after each step: the invariants of each member, one leader for each term, all
+// apply the same entries (Group checks these).
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -97,10 +100,54 @@ class Schedule {
           group_.Deliver(old_messages_[choices_.Below(old_messages_.size())]);
         }
         break;
+      case 14:
+        group_.Deliver(MadeUp(id));
+        break;
       default:
         DeliverSome();
         break;
     }
+  }
+
+  // Close to what the member knows, or far from it.
+  uint64_t Near(uint64_t value) {
+    if (choices_.OneIn(8)) return choices_.Below(UINT64_MAX);
+    return std::max<uint64_t>(value + choices_.Below(7), 3) - 3;
+  }
+  // Requests for votes, refusals, and answers to rounds: whatever they say, nobody may come to
+  // believe in an entry or a leader because of them. Terms stay low, so that they do not end.
+  Message MadeUp(uint64_t to) {
+    const Raft& raft = group_[to];
+    const uint64_t from = 1 + choices_.Below(members_);
+    const Term term(std::min(Near(raft.term().value()), raft.term().value() + 3));
+    const Index index(Near(raft.last_index().value()));
+    const Term other(Near(raft.term().value()));
+    Message message{.from = NodeId(from), .to = NodeId(to), .term = term, .body = {}};
+    const bool flag = choices_.OneIn(2);
+    switch (choices_.Below(4)) {
+      case 0:
+        message.body = VoteRequest{.pre_vote = flag,
+                                   .campaign_term = flag ? term + 1 : term,
+                                   .last_index = index,
+                                   .last_term = other};
+        break;
+      case 1:
+        message.body = VoteReply{.pre_vote = flag, .campaign_term = other, .granted = false};
+        break;
+      case 2:
+        message.body = AppendReply{.accepted = false,
+                                   .prev_index = index,
+                                   .match_index = Index(choices_.Below(40)),
+                                   .hint_index = Index(Near(index.value())),
+                                   .hint_term = other,
+                                   .round = choices_.Below(20)};
+        break;
+      default:
+        // An old round: a member confirms no round that it has not heard of.
+        message.body = HeartbeatReply{.round = 0};
+        break;
+    }
+    return message;
   }
 
   void DeliverSome() {

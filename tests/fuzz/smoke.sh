@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# usage: smoke.sh FUZZER SEEDS_FOLDER: runs one fuzzer for LOCKD_FUZZ_SECONDS (10), starting from its seeds.
+# usage: smoke.sh FUZZER SEEDS_FOLDER: runs one fuzzer for LOCKD_FUZZ_SECONDS (30), starting from its seeds.
 # What it finds stays in <working folder>/corpus/, so that the next run starts from there; an input that
 # crashes is written to the working folder, and `FUZZER FILE` runs it again.
 set -euo pipefail
@@ -9,5 +9,5 @@ corpus=corpus/$(basename "$fuzzer")
 mkdir -p "$corpus"
 folders=("$corpus")
 if [[ -d $seeds ]]; then folders+=("$seeds"); fi
-exec "$fuzzer" -max_total_time="${LOCKD_FUZZ_SECONDS:-10}" -timeout=10 -rss_limit_mb=1024 \
+exec "$fuzzer" -max_total_time="${LOCKD_FUZZ_SECONDS:-30}" -timeout=10 -rss_limit_mb=1024 \
   -print_final_stats=1 "${folders[@]}"
