@@ -265,7 +265,6 @@ void Simulation::AfterTurn(const SimNode& node) {
   Mix(node.node_id().value());
   Mix(node.node().raft().term().value());
   Mix(node.node().raft().last_index().value());
-  Mix(node.node().database().digest().low);
 }
 
 // ---- Liveness
