@@ -95,7 +95,19 @@ void ClientChecks::OnHoldBelieved(SimClient& owner, const std::string& lock, Fen
   }
 }
 
+void ClientChecks::OnLease(SessionId session, Time sent_at, int64_t ttl_ms) {
+  const std::string broken =
+      sessions_.Credited(session, SessionLedger::Lease::kTtl, sent_at, ttl_ms);
+  LOCKD_CHECK(broken.empty(), broken);
+}
+
+void ClientChecks::OnSessionGivenUp(SessionId session) {
+  if (!session.is_zero()) sessions_.GivenUp(session);
+}
+
 void ClientChecks::OnSessionExpired(SessionId session) {
+  const std::string broken = sessions_.Ended(session, scheduler_->now());
+  LOCKD_CHECK(broken.empty(), broken);
   for (const auto& client : *clients_) {
     LOCKD_CHECK(client->session_id() != session || !client->BelievesInSession(),
                 "NeverEarly: session ", session, " of client ", client->host(),

@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "client/fence_gate.h"
+#include "tests/sim/checks/session_ledger.h"
 #include "tests/sim/scheduler.h"
 #include "tests/sim/sim_client.h"
 #include "tests/support/history/recorder.h"
@@ -55,6 +56,8 @@ class ClientChecks : public ClientListener {
   void OnReleaseCalled(SimClient& client, const std::string& lock, FencingToken token) override;
   void OnReleaseEnded(SimClient& client, const std::string& lock, FencingToken token,
                       client::ReleaseStatus status) override;
+  void OnLease(SessionId session, Time sent_at, int64_t ttl_ms) override;
+  void OnSessionGivenUp(SessionId session) override;
   std::optional<uint64_t> Read(const std::string& lock, FencingToken token,
                                bool is_believed) override;
   bool Write(const std::string& lock, FencingToken token, uint64_t seen, bool is_believed) override;
@@ -76,6 +79,7 @@ class ClientChecks : public ClientListener {
   const Scheduler* const scheduler_;
   const std::vector<std::unique_ptr<SimClient>>* const clients_;
   std::map<std::string, Resource> resources_;
+  SessionLedger sessions_;
   history::HistoryRecorder recorder_;
   // Operations without an end yet, by client (and by token: a hold is released once).
   std::map<std::pair<HostId, client::OperationId>, history::OperationId> acquires_;

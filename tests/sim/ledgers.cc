@@ -51,6 +51,14 @@ void Ledgers::AfterTurn(const SimNode& node) {
   Demand(votes_.AfterTurn(node.node_id(), raft.term(), raft.voted_for()));
   if (raft.is_leader()) Demand(votes_.Leads(node.node_id(), raft.term()));
   FollowLog(node);
+  // What the core believes to be on its disk is there.
+  raft::Index& durable = durable_[node.node_id()];
+  if (raft.durable_index() == durable) return;
+  durable = raft.durable_index();
+  LOCKD_CHECK(durable <= node.shadow().last_index() &&
+                  (!raft.log().InMemory(durable) || node.shadow().Has(raft.log().At(durable))),
+              "DurableIsOnDisk: node ", node.node_id(), " takes index ", durable,
+              " for durable, its disk has another log up to ", node.shadow().last_index());
 }
 
 void Ledgers::FollowLog(const SimNode& node) {

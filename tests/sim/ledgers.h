@@ -48,6 +48,7 @@ class Ledgers {
   WireLedger wires_;
   LogChain logs_;
   ClockLedger clocks_;
+  std::map<NodeId, raft::Index> durable_;  // as each core had it last
 };
 
 }  // namespace lockd::sim

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "protocol/base/bytes.h"
 #include "protocol/base/check.h"
@@ -71,6 +72,7 @@ void SimClient::OpenSession() {
   AppendLittle(nonce, random_.Next());
   ++session_;
   timer_at_ = SimClock::kNever;
+  lease_deadline_ = LocalTime(0);
   is_closing_ = false;
   links_.clear();
   fsm_links_.clear();
@@ -85,6 +87,7 @@ void SimClient::OpenSession() {
 void SimClient::Crash() {
   if (!is_up()) return;
   Trace("crashes");
+  options_.listener->OnSessionGivenUp(fsm_->session_id());
   fsm_.reset();
   links_.clear();
   fsm_links_.clear();
@@ -182,7 +185,18 @@ void SimClient::ScheduleTurn() {
 void SimClient::RunTurn() {
   is_turn_scheduled_ = false;
   fsm_->OnTime(clock_.Now());
-  CarryOut(fsm_->TakeActions(clock_.Now()));
+  client::SessionActions actions = fsm_->TakeActions(clock_.Now());
+  NoteLease();
+  CarryOut(std::move(actions));
+}
+
+void SimClient::NoteLease() {
+  const LocalTime deadline = fsm_->lease().deadline();
+  if (deadline == lease_deadline_ || fsm_->session_id().is_zero()) return;
+  lease_deadline_ = deadline;
+  const int64_t ttl_ms = options_.swarm.ttl_ms;
+  options_.listener->OnLease(fsm_->session_id(),
+                             clock_.TrueTimeOf(deadline - ttl_ms * kNanosPerMilli), ttl_ms);
 }
 
 void SimClient::CarryOut(client::SessionActions actions) {
@@ -372,6 +386,10 @@ void SimClient::EndTask(size_t number) {
 
 void SimClient::OnSessionEnded() {
   Trace(absl::StrCat("session over: ", fsm_->end_message()));
+  // What the machine sends is never wrong, whatever is lost, late or repeated on the way.
+  LOCKD_CHECK(!absl::StartsWith(fsm_->end_message(), "the server refuses a request"),
+              "RequestsAreLawful: client ", options_.host, ": ", fsm_->end_message());
+  options_.listener->OnSessionGivenUp(fsm_->session_id());
   if (is_finishing_) {
     is_finished_ = true;
     return;

@@ -48,6 +48,11 @@ class ClientListener {
   virtual void OnReleaseCalled(SimClient& client, const std::string& lock, FencingToken token) = 0;
   virtual void OnReleaseEnded(SimClient& client, const std::string& lock, FencingToken token,
                               client::ReleaseStatus status) = 0;
+  // The client counts on its session until `ttl_ms` after `sent_at`, which was the true time when
+  // it sent what has been answered now.
+  virtual void OnLease(SessionId session, Time sent_at, int64_t ttl_ms) = 0;
+  // It counts on it no more: closed, lost, or the process has died.
+  virtual void OnSessionGivenUp(SessionId session) = 0;
   // The resource behind a lock. Read: the value, or nothing when the token is refused. Write:
   // `seen` is what was read under this hold; false when refused.
   virtual std::optional<uint64_t> Read(const std::string& lock, FencingToken token,
@@ -138,6 +143,7 @@ class SimClient : public Host {
   void MaybeCancel(client::OperationId operation);
   void EndTask(size_t task);
   void OnAcquired(const client::AcquireDone& done);
+  void NoteLease();
   void OnSessionEnded();
   void MaybeClose();
   Task* TaskOf(client::OperationId operation, size_t* number);
@@ -162,6 +168,7 @@ class SimClient : public Host {
   std::string sent_;
   std::vector<Task> tasks_;
   std::deque<std::function<void()>> waiting_;
+  LocalTime lease_deadline_;  // as noted last
   bool is_turn_scheduled_ = false;
   Time timer_at_ = SimClock::kNever;
   Counts counts_;

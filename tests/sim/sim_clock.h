@@ -45,6 +45,12 @@ class SimClock {
     return scheduler_->now() + distance +
            distance / 1'000'000 * (rate_ppm_ < 0 ? -rate_ppm_ + 20 : 0) + 1'000;
   }
+  // The simulated time at which this clock showed or will show `local`, if it never stands still.
+  [[nodiscard]] Time TrueTimeOf(LocalTime local) const {
+    const auto distance = static_cast<__int128>(local - Now());
+    return scheduler_->now() +
+           static_cast<Time>(distance * 1'000'000 / (1'000'000 + static_cast<__int128>(rate_ppm_)));
+  }
   static constexpr Time kNever = INT64_MAX;
 
   // The machine is suspended: CLOCK_MONOTONIC stands still until GoOn.
