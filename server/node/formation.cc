@@ -99,11 +99,18 @@ Verdict Formation::Judge(const PeerClaim& claim) const {
           absl::StrAppend(out, member.node_id, " at ", member.peer_address);
         })));
   }
+  Verdict verdict = JudgeIncarnation(claim);
+  if (verdict.kind != Verdict::Kind::kAccepted) return verdict;
   if (!claim.cluster_id.is_zero() && !claim.your_incarnation.is_zero() &&
       claim.your_incarnation != incarnation_) {
+    // Anybody can say a hello. A node whose own log has it registered does not leave for one.
+    if (RegisteredIncarnation(self_) == incarnation_) {
+      return WrongIdentity(absl::StrCat("node ", claim.node_id, " takes node ", self_,
+                                        " for another one than its log says"));
+    }
     return {Verdict::Kind::kFatal, DirectoryLost(self_, claim.cluster_id)};
   }
-  return JudgeIncarnation(claim);
+  return {};
 }
 
 Verdict Formation::JudgeIncarnation(const PeerClaim& claim) const {

@@ -127,8 +127,7 @@ void PeerLinks::OnHello(PeerLinkId id, Link& link, const FrameView& frame) {
 void PeerLinks::OnReason(PeerLinkId id, const Link& link, const FrameView& frame) {
   pb::Reason reason;
   if (Parse(frame, &reason)) {
-    WarnOnce(link.peer,
-             absl::StrCat("node ", link.peer, " refuses the connection: ", reason.message()));
+    Warn(link, absl::StrCat("node ", link.peer, " refuses the connection: ", reason.message()));
   }
   outbox_.ClosePeer(id);
   Forget(id);
@@ -152,6 +151,7 @@ void PeerLinks::SetOwnProgress(bool has_log, raft::Term term) {
 }
 
 void PeerLinks::OnTime(LocalTime now) {
+  now_ = now;
   std::vector<PeerLinkId> late;
   for (auto& [id, link] : links_) {
     if (link.said) SayHello(id, link);
@@ -218,8 +218,7 @@ void PeerLinks::Refuse(PeerLinkId id, pb::ErrorCode code, const std::string& mes
   reason.set_message(message);
   outbox_.SendToPeer(id, HeaderOf(Opcode::kReason), reason);
   outbox_.ClosePeer(id);
-  const NodeId peer = links_[id].peer;
-  WarnOnce(peer, absl::StrCat("peer connection refused: ", message));
+  Warn(links_[id], absl::StrCat("peer connection refused: ", message));
   Forget(id);
 }
 
@@ -241,11 +240,23 @@ void PeerLinks::Forget(PeerLinkId id) {
   frame_deadlines_.OnWhole(id);
 }
 
-void PeerLinks::WarnOnce(NodeId peer, const std::string& text) {
-  std::string& last = warned_[peer];
+void PeerLinks::Warn(const Link& link, const std::string& text) {
+  // On a link that was accepted and not greeted, the peer is who it says it is and nobody knows it.
+  const bool is_stranger = !link.is_dialed && !link.is_greeted;
+  std::string& last = is_stranger ? strangers_.last : warned_[link.peer];
   if (last == text) return;
+  if (is_stranger && now_ < strangers_.next_at) {
+    ++strangers_.passed_over;
+    return;
+  }
   last = text;
-  outbox_.Warn(text);
+  if (!is_stranger) {
+    outbox_.Warn(text);
+    return;
+  }
+  strangers_.next_at = now_ + kStrangerWarningMs * kNanosPerMilli;
+  const uint64_t others = std::exchange(strangers_.passed_over, 0);
+  outbox_.Warn(others == 0 ? text : absl::StrCat(text, " (and ", others, " others)"));
 }
 
 void PeerLinks::Send(const raft::Message& message) {

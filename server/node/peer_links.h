@@ -85,8 +85,11 @@ class PeerLinks {
   void Refuse(PeerLinkId id, pb::ErrorCode code, const std::string& message);
   void CloseOlder(PeerLinkId id, const Link& link);
   void Forget(PeerLinkId id);
-  // Says so once, not at every attempt to connect.
-  void WarnOnce(NodeId peer, const std::string& text);
+  // Once, not at every attempt to connect. About strangers, whose number nobody bounds: one in
+  // kStrangerWarningMs, with the number of others since.
+  void Warn(const Link& link, const std::string& text);
+
+  static constexpr int64_t kStrangerWarningMs = 10'000;
 
   const NodeOptions& options_;
   Formation& formation_;
@@ -95,7 +98,13 @@ class PeerLinks {
   raft::Term term_;
   absl::btree_map<PeerLinkId, Link> links_;
   FrameDeadlines<PeerLinkId> frame_deadlines_;
-  std::map<NodeId, std::string> warned_;  // last text, by node
+  std::map<NodeId, std::string> warned_;  // last text, by member
+  struct {
+    std::string last;
+    LocalTime next_at;
+    uint64_t passed_over = 0;
+  } strangers_;
+  LocalTime now_;  // as of the last OnTime
 };
 
 }  // namespace lockd::node

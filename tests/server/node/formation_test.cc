@@ -138,6 +138,17 @@ TEST(Formation, AWipedNodeLeavesForGood) {
   EXPECT_FALSE(formation.participates());
 }
 
+// N-12: on a port where anybody can say a hello, a hello must not end a node that serves.
+TEST(Formation, ANodeThatItsLogHasRegisteredDoesNotLeaveForAHello) {
+  Formation formation(Options(), SomeLog());
+  ASSERT_EQ(formation.SetApplied(kCluster, Members(true)).kind, Kind::kAccepted);
+  EXPECT_EQ(formation.OnHello(OfCluster(2, 999)).kind, Kind::kWrongIdentity);
+  PeerClaim impostor = OfCluster(2, 999);
+  impostor.incarnation = Incarnation{4'711};
+  EXPECT_EQ(formation.OnHello(impostor).kind, Kind::kWrongIdentity);
+  EXPECT_EQ(formation.OnHello(OfCluster(2, 101)).kind, Kind::kAccepted);
+}
+
 TEST(Formation, ANodeUnknownToTheClusterWaits) {
   Formation formation(Options(), EmptyLog());
   EXPECT_EQ(formation.OnHello(OfCluster(2, 0)).kind, Kind::kAccepted);

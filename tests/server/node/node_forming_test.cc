@@ -288,6 +288,21 @@ TEST_F(PeerPort, ClosesALinkWhoseFrameDoesNotEnd) {
   EXPECT_TRUE(env.PeerWasClosed(1, link));
 }
 
+// N-08: strangers under ever new names leave neither a log line nor a memory each.
+TEST_F(PeerPort, WarnsOfManyStrangersNowAndThenOnly) {
+  const size_t notes = env.notes(1).size();
+  for (uint64_t i = 0; i < 2'000; ++i) {
+    pb::PeerHello stranger = HelloOf(2);
+    stranger.set_node_id(100 + i);
+    EXPECT_EQ(Say(Opcode::kHello, stranger)->code(), pb::ERROR_CODE_IDENTITY);
+  }
+  EXPECT_LE(env.notes(1).size() - notes, 2u);
+  // And those that were passed over are counted by the next one.
+  env.RunFor(11'000);
+  Say(Opcode::kStatus, pb::StatusRequest());
+  EXPECT_TRUE(env.Noted(1, "and 1999 others"));
+}
+
 TEST_F(PeerPort, ClosesWhoSaysNothing) {
   link = env.AcceptStranger(1);
   EXPECT_EQ(env.node(1).PeerFrameBytesMax(link), kHelloFrameBytesMax);
