@@ -1,6 +1,7 @@
 #include "server/server.h"
 
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <utility>
@@ -9,6 +10,7 @@
 #include "consensus/storage/failure.h"
 #include "consensus/storage/log_store.h"
 #include "protocol/base/check.h"
+#include "server/descriptor_budget.h"
 #include "server/log.h"
 #include "server/members_file.h"
 
@@ -33,12 +35,33 @@ Exit StorageExit(const absl::Status& status) {
   return {storage::ExitStatusOf(status), std::string(status.message())};
 }
 
-net::RunnerOptions MakeRunnerOptions(const Config& config) {
+// Shares out the descriptors that the process may have, and says so when they are fewer than
+// wanted.
+absl::StatusOr<DescriptorBudget> BudgetDescriptors(const Config& config) {
+  rlimit limit{};
+  LOCKD_CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0, "the limit on descriptors cannot be read");
+  if (limit.rlim_cur < kDescriptorsMin) {
+    return absl::FailedPreconditionError(absl::StrCat("this process may open only ", limit.rlim_cur,
+                                                      " files; lockd needs at least ",
+                                                      kDescriptorsMin, " (ulimit -n)"));
+  }
+  const DescriptorBudget budget = ShareDescriptors(limit.rlim_cur, config.client_connections_max);
+  if (budget.client_connections < config.client_connections_max) {
+    LogWarning(absl::StrCat("at most ", budget.client_connections,
+                            " client connections instead of ", config.client_connections_max,
+                            ": this process may open only ", limit.rlim_cur, " files (ulimit -n)"));
+  }
+  return budget;
+}
+
+net::RunnerOptions MakeRunnerOptions(const Config& config, const DescriptorBudget& descriptors) {
   net::RunnerOptions options;
   options.client_listen = config.client_listen;
   options.peer_listen = config.peer_listen;
-  options.client_limits.connections_max = config.client_connections_max;
+  options.client_limits.connections_max = descriptors.client_connections;
+  options.client_limits.lingering_max = descriptors.client_lingering;
   options.client_limits.output_bytes_max = config.output_bytes_max;
+  options.peer_limits.accepted_links_max = descriptors.peer_links;
   options.seed = DrawId();
   return options;
 }
@@ -57,8 +80,10 @@ std::optional<Exit> Server::Start() {
   if (!directory.ok()) return StorageExit(directory.status());
   directory_.emplace(*std::move(directory));
 
+  const absl::StatusOr<DescriptorBudget> descriptors = BudgetDescriptors(config_);
+  if (!descriptors.ok()) return Exit{kExitUsage, std::string(descriptors.status().message())};
   runner_ =
-      std::make_unique<net::NodeRunner>(io_, MakeRunnerOptions(config_),
+      std::make_unique<net::NodeRunner>(io_, MakeRunnerOptions(config_, *descriptors),
                                         net::NodeRunner::Callbacks{
                                             .on_note =
                                                 [](const node::NodeNote& note) {

@@ -33,7 +33,7 @@ void ClientConnections::Accept(tcp::socket socket) {
 }
 
 void ClientConnections::Refuse(tcp::socket socket) {
-  if (*open_sockets_ >= limits_.connections_max + kLingeringMax)
+  if (*open_sockets_ >= limits_.connections_max + limits_.lingering_max)
     return;  // closed by its destructor
   pb::Reason reason;
   reason.set_code(pb::ERROR_CODE_RESOURCE_EXHAUSTED);

@@ -23,6 +23,9 @@ namespace lockd::net {
 
 struct ClientLimits {
   size_t connections_max = 10'000;
+  // Refused connections that still linger over their reason frame; more than these are closed
+  // without a word.
+  size_t lingering_max = 64;
   size_t output_bytes_max = 4 * 1024 * 1024;  // waiting to be sent, for each connection
 };
 
@@ -48,10 +51,6 @@ class ClientConnections final : public FrameConnectionHandler {
   size_t FrameBytesMax(FrameConnection& connection) override;
 
   void Refuse(boost::asio::ip::tcp::socket socket);
-
-  // Refused connections that still linger over their reason frame; more than these are closed
-  // without a word.
-  static constexpr size_t kLingeringMax = 64;
 
   const ClientLimits limits_;
   node::Node* const node_;

@@ -1,5 +1,7 @@
 #include "server/net/frame_connection.h"
 
+#include <netinet/tcp.h>
+
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/error.hpp>
 #include <utility>
@@ -32,7 +34,24 @@ void FrameConnection::Start() {
   error_code ignored;  // a socket that refuses these still works, only slower
   socket_.non_blocking(true, ignored);
   socket_.set_option(tcp::no_delay(true), ignored);
+  ProbeWhenSilent();
   WaitReadable();
+}
+
+void FrameConnection::ProbeWhenSilent() {
+  using KeepIdle = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_KEEPIDLE>;
+  using KeepInterval = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_KEEPINTVL>;
+  using KeepCount = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_KEEPCNT>;
+  using UserTimeout = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_USER_TIMEOUT>;
+  error_code ignored;
+  socket_.set_option(KeepIdle(kProbeAfterSeconds), ignored);
+  socket_.set_option(KeepInterval(kProbeEverySeconds), ignored);
+  socket_.set_option(KeepCount(kProbes), ignored);
+  // The same patience with data that nobody acknowledges, also while probes are answered by a
+  // window of zero.
+  socket_.set_option(UserTimeout((kProbeAfterSeconds + kProbes * kProbeEverySeconds) * 1'000),
+                     ignored);
+  socket_.set_option(asio::socket_base::keep_alive(true), ignored);
 }
 
 std::string FrameConnection::remote_address() const {

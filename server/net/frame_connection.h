@@ -3,7 +3,8 @@
 // Reads when the socket is readable, into one buffer that all connections of a loop share, so that
 // an idle connection owns no read buffer; cuts the bytes into frames and gives each to the owner.
 // Writes at once as far as the socket takes it and keeps the rest, bounded: a reader that is too
-// slow is dropped, not buffered.
+// slow is dropped, not buffered. The kernel probes connections on which nothing moves, so that
+// those whose other side has vanished without a word do not stay for ever.
 //
 // The owner's callbacks (FrameConnectionHandler) run inside the read handler. `OnConnectionClosed`
 // comes at most once, and not after the owner's own Close.
@@ -82,9 +83,14 @@ class FrameConnection : public std::enable_shared_from_this<FrameConnection> {
     kClosed,
   };
   static constexpr int kLingerMs = 1'000;
+  // When nothing moves for so long the kernel asks whether the other side is there.
+  static constexpr int kProbeAfterSeconds = 30;
+  static constexpr int kProbeEverySeconds = 10;
+  static constexpr int kProbes = 3;
   // An output buffer that grew beyond this in a burst is given back when it is empty.
   static constexpr size_t kKeptOutputBytes = 64 * 1024;
 
+  void ProbeWhenSilent();
   void WaitReadable();
   void OnReadable();
   void DeliverFrames();

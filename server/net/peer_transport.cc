@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <utility>
 
 #include "protocol/base/text.h"
@@ -124,8 +125,8 @@ void PeerTransport::Rest(const DialPtr& dial) {
 // ------------------------------------------------------------------------------------------------------------------
 
 void PeerTransport::Accept(tcp::socket socket) {
-  // Above the bound the socket is closed by its destructor; a peer dials again after a rest.
-  if (links_.size() - dialled_links_.size() >= limits_.accepted_links_max) return;
+  // Else the socket is closed by its destructor; a peer dials again after a rest.
+  if (accepted_links() >= limits_.accepted_links_max && !DropOldestStranger()) return;
   const uint64_t link = next_link_++;
   auto connection = std::make_shared<FrameConnection>(
       std::move(socket), link, limits_.output_bytes_max, read_buffer_, this, open_sockets_);
@@ -135,13 +136,32 @@ void PeerTransport::Accept(tcp::socket socket) {
   on_input_();
 }
 
+bool PeerTransport::DropOldestStranger() {
+  std::optional<uint64_t> oldest;
+  for (const auto& [link, connection] : links_) {
+    const bool is_stranger =
+        !dialled_links_.contains(link) && !node_->PeerIsGreeted(PeerLinkId(link));
+    if (is_stranger && link < oldest.value_or(UINT64_MAX)) oldest = link;
+  }
+  if (!oldest) return false;
+  links_.at(*oldest)->Close();
+  Forget(*oldest);
+  node_->OnPeerClosed(PeerLinkId(*oldest));
+  return true;
+}
+
 void PeerTransport::Carry(node::PeerOutput output) {
   const auto found = links_.find(output.link.value());
   if (found == links_.end()) return;  // went away in this very turn
   const std::shared_ptr<FrameConnection> connection = found->second;
   const bool sent = output.bytes.empty() || connection->Send(std::move(output.bytes));
   if (output.close) {
-    connection->CloseWhenSent();
+    const size_t lingering = *open_sockets_ - links_.size();
+    if (lingering < limits_.accepted_links_max) {
+      connection->CloseWhenSent();
+    } else {
+      connection->Close();
+    }
     Forget(output.link.value());
   } else if (!sent) {
     Forget(output.link.value());

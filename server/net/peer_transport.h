@@ -3,7 +3,9 @@
 // Keeps one dialled link to each other member, dialling again after a break with growing, jittered
 // pauses; accepts the links that the others dial. A node sends its own Raft messages on the link
 // that it dialled. What a link cannot take is bounded: a peer that does not read has its link
-// reset, and Raft sends again what it misses.
+// reset, and Raft sends again what it misses. When all places for accepted links are taken, the
+// oldest one that has not said a good hello makes room: strangers who connect and say nothing do
+// not keep a member out.
 //
 // Threading: loop only.
 #ifndef LOCKD_SERVER_NET_PEER_TRANSPORT_H_
@@ -29,6 +31,7 @@
 namespace lockd::net {
 
 struct PeerLimits {
+  // Accepted links; and as many again that were refused and linger over their reason frame.
   size_t accepted_links_max = 64;
   size_t output_bytes_max = 32 * 1024 * 1024;  // waiting to be sent, for each link
   int64_t dial_timeout_ms = 1'000;
@@ -77,6 +80,9 @@ class PeerTransport final : public FrameConnectionHandler {
   void Connected(const DialPtr& dial);
   void Rest(const DialPtr& dial);
   void StopDial(Dial& dial);
+  [[nodiscard]] size_t accepted_links() const { return links_.size() - dialled_links_.size(); }
+  // False: every accepted link is a member's.
+  bool DropOldestStranger();
   // Removes the link; if it was a dialled one, dials again after a rest.
   void Forget(uint64_t link);
 

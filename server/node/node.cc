@@ -514,6 +514,9 @@ void Node::OnPeerFrame(PeerLinkId link, const FrameView& frame) {
 void Node::OnPeerPartial(PeerLinkId link) {
   impl_->peer_links.OnPartial(link);
 }
+bool Node::PeerIsGreeted(PeerLinkId link) const {
+  return impl_->peer_links.IsGreeted(link);
+}
 void Node::OnPeerGarbage(PeerLinkId link, const absl::Status& error) {
   impl_->peer_links.OnGarbage(link, error);
 }

@@ -74,6 +74,8 @@ class Node {
   // A hint that a leader died, for speed only; never call it for a mere time-out.
   void OnPeerRefused(NodeId peer);
   [[nodiscard]] size_t PeerFrameBytesMax(PeerLinkId link) const;
+  // Whether the link's other side has said a hello that was accepted.
+  [[nodiscard]] bool PeerIsGreeted(PeerLinkId link) const;
 
   // -- disk --
   void OnWriteDone(storage::LogWriteDone done);

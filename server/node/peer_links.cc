@@ -139,10 +139,13 @@ void PeerLinks::OnGarbage(PeerLinkId id, const absl::Status& error) {
   }
 }
 
-size_t PeerLinks::FrameBytesMax(PeerLinkId id) const {
+bool PeerLinks::IsGreeted(PeerLinkId id) const {
   const auto place = links_.find(id);
-  return place != links_.end() && place->second.is_greeted ? kPeerFrameBytesMax
-                                                           : kHelloFrameBytesMax;
+  return place != links_.end() && place->second.is_greeted;
+}
+
+size_t PeerLinks::FrameBytesMax(PeerLinkId id) const {
+  return IsGreeted(id) ? kPeerFrameBytesMax : kHelloFrameBytesMax;
 }
 
 void PeerLinks::SetOwnProgress(bool has_log, raft::Term term) {

@@ -48,6 +48,7 @@ class PeerLinks {
   void OnPartial(PeerLinkId link) {
     if (links_.contains(link)) frame_deadlines_.OnPartial(link);
   }
+  [[nodiscard]] bool IsGreeted(PeerLinkId id) const;
   [[nodiscard]] size_t FrameBytesMax(PeerLinkId link) const;
 
   // What the hellos say of this node's log.

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <fstream>
 #include <set>
@@ -78,8 +79,8 @@ void Cluster::StartAll() {
 }
 
 void Cluster::Start(size_t node) {
-  processes_.at(node) = std::make_unique<Process>(
-      Process::Start("lockd", Flags(node), {.error_path = log_path(node)}));
+  processes_.at(node) = std::make_unique<Process>(Process::Start(
+      "lockd", Flags(node), {.error_path = log_path(node), .descriptors_max = descriptors_max_}));
 }
 
 void Cluster::Kill(size_t node) {
@@ -123,8 +124,10 @@ std::vector<std::string> Cluster::Flags(size_t node) const {
       "--data-dir",      data_dir(node).string(),
       "--client-listen", endpoint(node),
       "--peer-listen",   absl::StrCat("127.0.0.1:", peer_ports_[node]),
-      "--peers",         absl::StrJoin(peers, ","),
-      "--segment-bytes", "1MiB"};
+      "--peers",         absl::StrJoin(peers, ",")};
+  const bool has_segment_bytes =
+      std::find(flags_.begin(), flags_.end(), "--segment-bytes") != flags_.end();
+  if (!has_segment_bytes) flags.insert(flags.end(), {"--segment-bytes", "1MiB"});
   flags.insert(flags.end(), flags_.begin(), flags_.end());
   return flags;
 }

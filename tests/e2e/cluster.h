@@ -62,6 +62,8 @@ class Cluster {
   [[nodiscard]] uint16_t client_port(size_t node) const { return client_ports_[node]; }
   [[nodiscard]] uint16_t peer_port(size_t node) const { return peer_ports_[node]; }
   [[nodiscard]] std::filesystem::path data_dir(size_t node) const;
+  // Of nodes that start from now on; 0: as many as this process may open.
+  void set_descriptors_max(uint64_t descriptors) { descriptors_max_ = descriptors; }
   // What lockd is started with.
   [[nodiscard]] std::vector<std::string> Flags(size_t node) const;
   [[nodiscard]] std::string log_path(size_t node) const;
@@ -76,6 +78,7 @@ class Cluster {
  private:
   TempDirectory directory_;
   std::vector<std::string> flags_;
+  uint64_t descriptors_max_ = 0;
   std::vector<uint16_t> client_ports_;
   std::vector<uint16_t> peer_ports_;
   std::vector<std::unique_ptr<Process>> processes_;  // null: never started

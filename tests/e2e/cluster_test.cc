@@ -196,6 +196,27 @@ TEST(ThreeNodes, ALeaderWhoseDiskFailsLeavesAtOnceAndTheOthersGoOn) {
   cluster.WaitUntilAlike();
 }
 
+// L-26: the leader's machine is suspended for longer than the TTL. The holder goes on at the next
+// leader; the old one wakes up and acts on nothing that it believed before.
+TEST(ThreeNodes, ASuspendedLeaderEndsNobodyWhenItWakes) {
+  Cluster cluster(3);
+  cluster.StartAll();
+  const size_t suspended = cluster.WaitForLeader();
+  BlockingClient client(cluster.client_options());
+  const auto session = client.OpenSession({.ttl = milliseconds(6'000)});
+  const auto other = client.OpenSession();
+  ASSERT_TRUE(session.ok() && other.ok());
+  const AcquireResult held = session->Acquire("kept");
+  ASSERT_TRUE(held.granted());
+  cluster.process(suspended).Signal(SIGSTOP);
+  // Longer than the TTL, in which the holder must have found the next leader.
+  EXPECT_EQ(other->Acquire("kept", {.wait = milliseconds(8'000)}).status, AcquireStatus::kTimedOut);
+  cluster.process(suspended).Signal(SIGCONT);
+  cluster.WaitUntilAlike();
+  EXPECT_EQ(client.GetLock("kept")->token, held.lock.token());
+  EXPECT_TRUE(held.lock.held());
+}
+
 TEST(ThreeNodes, AWipedNodeIsRefusedAndSaysWhatToDo) {
   Cluster cluster(3);
   cluster.StartAll();

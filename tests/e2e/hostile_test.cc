@@ -6,61 +6,12 @@
 #include "absl/strings/str_cat.h"
 #include "protocol/base/bytes.h"
 #include "protocol/raft.pb.h"
-#include "tests/e2e/cluster.h"
-#include "tests/e2e/raw_connection.h"
+#include "tests/e2e/hostile.h"
 
 namespace lockd::e2e {
 namespace {
 
-class Hostile : public ::testing::Test {
- protected:
-  void SetUp() override {
-    cluster_.Start(0);
-    cluster_.WaitForLeader();
-  }
-  void TearDown() override {
-    BlockingClient client(cluster_.client_options());
-    const auto session = client.OpenSession();
-    ASSERT_TRUE(session.ok()) << session.status();
-    EXPECT_TRUE(session->Acquire("afterwards").granted());
-    EXPECT_EQ(cluster_.Stop(0), 0) << cluster_.ReadLog(0);
-  }
-  uint16_t port() const { return cluster_.client_port(0); }
-  NodeStatus Status() {
-    BlockingClient client(cluster_.client_options());
-    auto status = client.GetStatus(cluster_.endpoint(0));
-    EXPECT_TRUE(status.ok()) << status.status();
-    return status.ok() ? *status : NodeStatus{};
-  }
-  // A connection that has said hello and opened a session.
-  struct Opened {
-    std::unique_ptr<RawConnection> connection;
-    uint64_t session = 0;
-  };
-  Opened OpenSession(char nonce) {
-    Opened opened{std::make_unique<RawConnection>(port()), 0};
-    EXPECT_TRUE(opened.connection->SendHello());
-    pb::OpenSessionRequest request;
-    request.set_nonce(std::string(16, nonce));
-    request.set_ttl_ms(10'000);
-    EXPECT_TRUE(opened.connection->SendFrame(Opcode::kOpenSession, 1, request));
-    const auto reply = opened.connection->ReadMessage<pb::OpenSessionReply>(Opcode::kOpenSession);
-    EXPECT_TRUE(reply.has_value());
-    opened.session = reply ? reply->session_id() : 0;
-    return opened;
-  }
-  static pb::AcquireRequest MakeAcquire(uint64_t session, uint64_t sequence) {
-    pb::AcquireRequest request;
-    request.mutable_mutation()->set_session_id(session);
-    request.mutable_mutation()->set_sequence(sequence);
-    request.set_name("lock");
-    request.set_mode(pb::LOCK_MODE_EXCLUSIVE);
-    return request;
-  }
-
-  Cluster cluster_{1, {"--hello-timeout", "300ms"}};
-};
-
+// N-01, N-18: also what an HTTP client says
 TEST_F(Hostile, GarbageIsAnsweredWithAReasonAndClosed) {
   const std::string kStreams[] = {
       std::string(64, '\0'),
@@ -77,6 +28,7 @@ TEST_F(Hostile, GarbageIsAnsweredWithAReasonAndClosed) {
   }
 }
 
+// N-02
 TEST_F(Hostile, LengthsOutOfRangeAreRefusedBeforeAnythingIsAllocated) {
   const uint64_t rss_before = Status().rss_bytes;
   for (const uint32_t length : {0u, 1u, 15u, 1'025u, 0x7fffffffu, 0xffffffffu}) {
@@ -134,6 +86,7 @@ TEST_F(Hostile, AWrongMagicVersionOrChecksumIsRefused) {
   }
 }
 
+// N-12
 TEST_F(Hostile, UnknownAndForeignOpcodesCloseTheConnection) {
   // Everything that a client may not send: numbers that mean nothing, pushes, and all that speaks
   // Raft.
@@ -151,6 +104,7 @@ TEST_F(Hostile, UnknownAndForeignOpcodesCloseTheConnection) {
   EXPECT_LT(Status().term, 1'000u) << "a frame of the client port reached Raft";
 }
 
+// N-09
 TEST_F(Hostile, NothingButHelloIsServedBeforeHello) {
   for (int opcode = 0; opcode < 256; ++opcode) {
     if (static_cast<Opcode>(opcode) == Opcode::kHello) continue;
@@ -161,6 +115,7 @@ TEST_F(Hostile, NothingButHelloIsServedBeforeHello) {
   }
 }
 
+// N-12
 TEST_F(Hostile, APeerHelloOnTheClientPortAndAClientHelloOnThePeerPortAreRefused) {
   RawConnection client_port(port());
   pb::PeerHello peer;
@@ -173,6 +128,7 @@ TEST_F(Hostile, APeerHelloOnTheClientPortAndAClientHelloOnThePeerPortAreRefused)
   EXPECT_TRUE(peer_port.IsClosedByServer());
 }
 
+// N-15
 TEST_F(Hostile, AMutationWithoutASessionOfThisConnectionIsRefused) {
   const Opened honest = OpenSession('a');
   RawConnection connection(port());
@@ -188,6 +144,7 @@ TEST_F(Hostile, AMutationWithoutASessionOfThisConnectionIsRefused) {
   }
 }
 
+// N-15
 TEST_F(Hostile, AnAttachWithAnotherSecretIsRefused) {
   const Opened honest = OpenSession('a');
   RawConnection connection(port());
@@ -201,6 +158,7 @@ TEST_F(Hostile, AnAttachWithAnotherSecretIsRefused) {
   EXPECT_EQ(error->code(), pb::ERROR_CODE_WRONG_SECRET);
 }
 
+// N-15
 TEST_F(Hostile, ATokenOfAnotherSessionReleasesNothing) {
   const Opened owner = OpenSession('a');
   ASSERT_TRUE(owner.connection->SendFrame(Opcode::kAcquire, 2, MakeAcquire(owner.session, 1)));
@@ -222,6 +180,7 @@ TEST_F(Hostile, ATokenOfAnotherSessionReleasesNothing) {
   EXPECT_EQ(client.GetLock("lock")->token.value(), granted->grant().token());
 }
 
+// N-04
 TEST_F(Hostile, PayloadsThatAreNoMessagesAndUnknownFieldsAreRefused) {
   RawConnection connection(port());
   ASSERT_TRUE(connection.SendHello());
@@ -246,6 +205,7 @@ TEST_F(Hostile, PayloadsThatAreNoMessagesAndUnknownFieldsAreRefused) {
   EXPECT_TRUE(frame->header.opcode == Opcode::kReason || (frame->header.flags & kFlagError) != 0);
 }
 
+// N-05
 TEST_F(Hostile, ASilentConnectionIsClosedAfterTheHelloTimeout) {
   RawConnection silent(port());
   RawConnection half(port());

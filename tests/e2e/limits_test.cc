@@ -24,6 +24,7 @@ void RaiseDescriptorLimit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+// N-07
 TEST(Limits, ConnectionsAboveTheirNumberAreTurnedAwayWithAReason) {
   Cluster cluster(1, {"--client-connections-max", "8"});
   cluster.StartAll();
@@ -50,6 +51,7 @@ TEST(Limits, ConnectionsAboveTheirNumberAreTurnedAwayWithAReason) {
   }));
 }
 
+// N-05
 TEST(Limits, FiveThousandIdleConnectionsCostLittleAndHinderNobody) {
   RaiseDescriptorLimit();
   Cluster cluster(1, {"--hello-timeout", "10m"});
@@ -107,6 +109,7 @@ TEST(Limits, RequestsInFlightOnOneConnectionAreBounded) {
   EXPECT_GT(refused, 0u);
 }
 
+// N-06
 TEST(Limits, AClientThatDoesNotReadIsDropped) {
   Cluster cluster(1, {"--output-bytes-max", "64KiB"});
   cluster.StartAll();
@@ -126,6 +129,7 @@ TEST(Limits, AClientThatDoesNotReadIsDropped) {
   EXPECT_TRUE(client.OpenSession().ok());
 }
 
+// N-08
 TEST(Limits, SessionsLocksAndWaitersOfSessionAndClusterAreRefusedByName) {
   Cluster cluster(1, {"--sessions-max", "3", "--locks-max", "5", "--waiters-max", "3",
                       "--locks-per-session-max", "4", "--waiters-per-session-max", "2"});

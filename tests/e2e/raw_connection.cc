@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -23,6 +24,8 @@ RawConnection::RawConnection(uint16_t port, int receive_bytes) {
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   address.sin_port = htons(port);
+  const int on = 1;
+  setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));  // each Send is a packet
   is_closed_ = connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0;
 }
 
@@ -49,6 +52,13 @@ pb::ClientHello MakeHello() {
 
 bool RawConnection::SendHello() {
   return SendFrame(Opcode::kHello, 0, MakeHello());
+}
+
+uint16_t RawConnection::local_port() const {
+  sockaddr_in address{};
+  socklen_t size = sizeof(address);
+  getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size);
+  return ntohs(address.sin_port);
 }
 
 bool RawConnection::Fill(milliseconds patience) {

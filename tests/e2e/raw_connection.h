@@ -52,6 +52,7 @@ class RawConnection {
   }
   // Whether the other side closes, whatever it says before. A reason frame on the way is kept.
   bool IsClosedByServer(milliseconds patience = kPatience);
+  [[nodiscard]] uint16_t local_port() const;
   [[nodiscard]] pb::ErrorCode reason() const { return reason_; }
 
  private:

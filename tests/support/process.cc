@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -79,6 +80,10 @@ Process Process::Start(const std::string& program, const Words& arguments,
     std::signal(SIGPIPE, SIG_DFL);
     if (!options.error_path.empty()) {
       dup2(open(options.error_path.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644), error[1]);
+    }
+    if (options.descriptors_max > 0) {
+      const rlimit limit{options.descriptors_max, options.descriptors_max};
+      setrlimit(RLIMIT_NOFILE, &limit);
     }
     dup2(input[0], STDIN_FILENO);
     dup2(output[1], STDOUT_FILENO);

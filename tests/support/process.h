@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,9 +26,10 @@ namespace lockd::testing {
 using Words = std::vector<std::string>;
 
 struct ProcessOptions {
-  Words environment{};       // NAME=VALUE, before those of this process
-  std::string error_path{};  // standard error is appended to this file, and error() stays empty
-  bool has_input = false;    // WriteLine goes to its standard input, which is empty otherwise
+  Words environment{};           // NAME=VALUE, before those of this process
+  std::string error_path{};      // standard error is appended to this file, and error() stays empty
+  uint64_t descriptors_max = 0;  // how many files it may open; 0: as many as this process
+  bool has_input = false;        // WriteLine goes to its standard input, which is empty otherwise
 };
 
 class Process {
