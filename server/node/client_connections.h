@@ -26,8 +26,8 @@
 #include "protocol/frame.h"
 #include "protocol/lock.pb.h"
 #include "server/node/context.h"
-#include "server/node/pending_requests.h"
 #include "server/node/frame_deadlines.h"
+#include "server/node/pending_requests.h"
 #include "server/node/types.h"
 
 namespace lockd::node {

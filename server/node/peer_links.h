@@ -53,7 +53,8 @@ class PeerLinks {
 
   // What the hellos say of this node's log.
   void SetOwnProgress(bool has_log, raft::Term term);
-  // Closes links that did not say hello, or did not finish a frame, in time, and says hello anew where it would be another one.
+  // Closes links that did not say hello, or did not finish a frame, in time, and says hello anew
+  // where it would be another one.
   void OnTime(LocalTime now);
   // When OnTime has something to do; kNeverLocal: nothing.
   [[nodiscard]] LocalTime NextDeadline() const;

@@ -171,6 +171,7 @@ TEST(SharedDeadline, ALossThatWasSeenCannotBeRenewedAway) {
   EXPECT_EQ(deadline.Get(), LocalTime(0));
 }
 
+// L-45
 TEST(FenceGate, AdmitsTheSameHolderAgainAndRefusesAnOlderOne) {
   FenceGate gate;
   EXPECT_TRUE(gate.Admit(FencingToken(5)));

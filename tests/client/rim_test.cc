@@ -288,6 +288,7 @@ TEST(Blocking, ALockOfALostSessionThrowsFromLock) {
   EXPECT_THROW(a.lock(), std::system_error);
 }
 
+// L-20
 TEST(Blocking, ASilentServerMeansJeopardyAndThenLoss) {
   LoopbackNode node;
   BlockingClient client(At(node));
@@ -355,6 +356,7 @@ TEST(Blocking, LocksAndSessionsMayOutliveTheClient) {
   EXPECT_FALSE(record->held);
 }
 
+// L-23
 TEST(Blocking, TheLastHandleClosesTheSession) {
   LoopbackNode node;
   BlockingClient client(At(node));

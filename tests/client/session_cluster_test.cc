@@ -41,6 +41,7 @@ TEST_F(SessionCluster, WaitersGetTheLockInTurnWithGrowingTokens) {
   EXPECT_LT(two.TokenOf(second), three.TokenOf(third));
 }
 
+// L-19
 TEST_F(SessionCluster, AHoldAndAWaitLiveThroughTheLeadersDeath) {
   Start(3);
   ClusterClient& one = AddClient();
@@ -59,6 +60,7 @@ TEST_F(SessionCluster, AHoldAndAWaitLiveThroughTheLeadersDeath) {
   EXPECT_LT(one.TokenOf(hold), two.TokenOf(wait));
 }
 
+// L-28
 TEST_F(SessionCluster, ARequestInFlightAtTheLeadersDeathTakesEffectOnce) {
   Start(3);
   ClusterClient& client = AddClient();
@@ -79,6 +81,7 @@ TEST_F(SessionCluster, ARequestInFlightAtTheLeadersDeathTakesEffectOnce) {
   EXPECT_EQ(env().node(env().AwaitLeader()).database().lock_count(), 20u);
 }
 
+// L-20
 TEST_F(SessionCluster, ACutOffHolderIsLostBeforeTheNextOneIsGranted) {
   Start(3);
   ClusterClient& one = AddClient(2'000);

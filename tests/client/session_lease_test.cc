@@ -126,6 +126,7 @@ TEST(SessionLease, AReplyFromBeforeTheReconnectIsNotCredited) {
   EXPECT_FALSE(harness.dialed().has_value());
 }
 
+// L-40
 TEST(SessionLease, AStopBeyondTheTtlIsALossBeforeAnythingElse) {
   SessionHarness harness;
   harness.Open();
@@ -158,6 +159,7 @@ TEST(SessionLease, AStopBeyondTheTtlIsALossBeforeAnythingElse) {
   EXPECT_EQ(actions.acquires[0].status, AcquireStatus::kSessionLost);
 }
 
+// L-40
 TEST(SessionLease, LossIsFinal) {
   SessionHarness harness;
   harness.Open();
@@ -192,6 +194,7 @@ TEST(SessionLease, TheServersWordIsALossToo) {
   EXPECT_TRUE(harness.HoldIsLost(hold));
 }
 
+// L-19
 TEST(SessionLease, AShedKeepAliveIsSentAgainAfterTheGivenTime) {
   SessionHarness harness;
   harness.Open();

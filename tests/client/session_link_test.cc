@@ -67,6 +67,7 @@ TEST(SessionLink, TakesAnotherEndpointAfterARefusedConnection) {
   EXPECT_THAT(tried, testing::UnorderedElementsAreArray(config.endpoints));
 }
 
+// L-16
 TEST(SessionLink, BackOffGrowsAndEndsAtItsMaximum) {
   SessionConfig config = SessionHarness::Config();
   config.operation_timeout_ms = 60'000;
@@ -181,6 +182,7 @@ TEST(SessionLink, AttachRejectedAsEndedLosesTheSession) {
   EXPECT_EQ(harness.state(), SessionState::kLost);
 }
 
+// L-25
 TEST(SessionLink, DoesNotTalkToAnotherCluster) {
   SessionHarness harness;
   harness.Open();

@@ -122,6 +122,7 @@ TEST(SessionReconnect, ManyLiveAcquiresComeInAdjoiningRanges) {
   EXPECT_TRUE(harness.NothingSent());
 }
 
+// L-37
 TEST(SessionReconnect, OutcomesOfTheAttachCompleteWhatWaited) {
   SessionHarness harness;
   harness.Open();

@@ -72,6 +72,7 @@ TEST_F(ClientDeath, WithoutAGraceTheLockIsFreeAfterItsTtlAndNotBefore) {
   EXPECT_LT(waited, milliseconds(10'000));
 }
 
+// L-45
 TEST_F(ClientDeath, AStoppedClientFindsOutAtItsFirstLookAndItsWriteIsRefused) {
   Process holder = StartHolder(1'000, 0);
   FenceGate resource;

@@ -158,7 +158,7 @@ TEST_F(Hostile, AnAttachWithAnotherSecretIsRefused) {
   EXPECT_EQ(error->code(), pb::ERROR_CODE_WRONG_SECRET);
 }
 
-// N-15
+// L-36, N-15
 TEST_F(Hostile, ATokenOfAnotherSessionReleasesNothing) {
   const Opened owner = OpenSession('a');
   ASSERT_TRUE(owner.connection->SendFrame(Opcode::kAcquire, 2, MakeAcquire(owner.session, 1)));

@@ -21,8 +21,8 @@ NUMBERS = {
     "N": "01 02 04 05 06 07 08 09 10 11 12 14 15 16 18 20 21 22",
 }
 KNOWN = [f"{family}-{number}" for family, numbers in NUMBERS.items() for number in numbers.split()]
-# Families that must be complete. "RSLN" as soon as the rows of the locks and of hostile input are there.
-DEMANDED_FAMILIES = "RS"
+# Families that must be complete.
+DEMANDED_FAMILIES = "RSLN"
 
 ROW = re.compile(r"^\|\s*([A-Z]-\d+)\s*\|")
 GTEST = re.compile(r"^TEST(?:_F|_P)?\(\s*(\w+),\s*(\w+)\s*\)", re.MULTILINE)

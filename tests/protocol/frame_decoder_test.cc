@@ -94,6 +94,7 @@ TEST(FrameDecoder, ReturnsEachFrameAtItsLastByte) {
   }
 }
 
+// N-01
 TEST(FrameDecoder, RefusesAFrameWithAnyOneBitFlipped) {
   for (const Frame& frame : SomeFrames()) {
     const std::string good = Encode(frame);

@@ -217,6 +217,7 @@ TEST_F(Readme, TablesNameEveryOpcodeAndEveryErrorCode) {
   }
 }
 
+// N-04
 TEST(Proto, HasNoMapsAndNoTextFieldsAndNoRecursion) {
   // A map's order is unstable, text would have to be UTF-8, recursion could exhaust the stack.
   for (const auto* file :

@@ -263,6 +263,7 @@ TEST_F(Tools, TheCommandDoesNotInheritTheConnection) {
 
 // The node stands still: TERM comes, is ignored, and KILL comes, before the lock can be anybody
 // else's.
+// L-20
 TEST_F(Tools, ACommandIsStoppedWhenItsLockIsInDanger) {
   TestNode node;
   Process holder =

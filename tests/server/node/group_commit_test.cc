@@ -138,6 +138,7 @@ TEST(KeepAliveCollector, WindowOpensWithTheFirstAndClosesInTime) {
   EXPECT_EQ(keep_alives.due_at(), kNeverLocal);
 }
 
+// L-16
 TEST(KeepAliveCollector, OneSlotPerSessionAnswersAll) {
   KeepAliveCollector keep_alives(50);
   ASSERT_TRUE(keep_alives.Add(OneOf(1, 3, 2), KeepAliveOf(1)));

@@ -362,6 +362,7 @@ TEST_F(OneNode, ShedsAcquiresButNotReleasesWhenTooMuchWaits) {
   EXPECT_FALSE(client.ReplyTo(kept)->is_error());
 }
 
+// N-08
 TEST_F(OneNode, LimitsSessionsPerConnection) {
   Start([](NodeOptions& options) { options.sessions_per_connection_max = 2; });
   TestClient client(*env, 1);

@@ -53,6 +53,7 @@ TEST(Failover, AFollowerAnswersAStaleRead) {
             pb::LOCK_STATUS_HELD);
 }
 
+// L-28
 TEST(Failover, HeldLocksSurviveAndARetriedAcquireIsTheSameOne) {
   NodeEnv env(3);
   env.StartAll();
@@ -158,6 +159,7 @@ TEST(Failover, ARefusedConnectionHintsThatTheLeaderDied) {
 
 // ---- Restart
 
+// L-44
 TEST(Restart, AllNodesTogetherKeepEverything) {
   NodeEnv env(3);
   env.StartAll();

@@ -230,6 +230,7 @@ class PeerPort : public testing::Test {
   std::vector<Received> answers;
 };
 
+// N-12
 TEST_F(PeerPort, RefusesStrangersWithAReason) {
   pb::PeerHello magic = HelloOf(2);
   magic.set_magic(kClientMagic);

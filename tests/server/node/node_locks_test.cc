@@ -84,6 +84,7 @@ TEST_F(Locks, AWaiterIsGrantedByTheEntryThatFreesTheLock) {
   EXPECT_EQ(outcome.stamp().applied_index(), released.stamp().applied_index());
 }
 
+// L-07
 TEST_F(Locks, OneReleaseSendsOneGrantHoweverLongTheQueue) {
   Start();
   TestClient client(*env, 1);
@@ -256,6 +257,7 @@ TEST_F(Locks, RepliesOfOneTurnLeaveInOneSend) {
 
 // ---- Keep-alives and expiry
 
+// L-10
 TEST_F(Locks, KeepAlivesOfAWindowBecomeOneEntry) {
   Start();
   TestClient client(*env, 1);
@@ -291,6 +293,7 @@ TEST_F(Locks, ASessionLivesAsLongAsItIsKeptAlive) {
   EXPECT_EQ(client.Get("a").status(), pb::LOCK_STATUS_HELD);
 }
 
+// L-21
 TEST_F(Locks, ADeadSessionsLockIsHandedOnAfterItsTtlAndWithin250Ms) {
   Start(3);
   TestClient client(*env, leader);
@@ -308,6 +311,7 @@ TEST_F(Locks, ADeadSessionsLockIsHandedOnAfterItsTtlAndWithin250Ms) {
   EXPECT_EQ(ended->As<pb::SessionEnded>().reason(), pb::SESSION_END_REASON_EXPIRED);
 }
 
+// L-11
 TEST_F(Locks, AKeepAliveStampedAfterTheDeadlineIsTooLate) {
   Start();
   TestClient client(*env, 1);

@@ -33,6 +33,7 @@ TEST(Time, WhileADeadlineIsArmedTheLeaderLogsTheTimeTwiceASecond) {
   EXPECT_EQ(env.log(leader).size(), entries + 20);
 }
 
+// L-26
 TEST(Time, APauseOfTheProcessExpiresNobody) {
   NodeEnv env(1);
   env.StartAll();
@@ -62,6 +63,7 @@ TEST(Time, AStalledDiskExpiresNobody) {
   EXPECT_EQ(env.node(1).database().session_count(), 1u) << "some 800 of 2,300 ms counted";
 }
 
+// L-14
 TEST(Time, TimeWithoutALeaderDoesNotCount) {
   NodeEnv env(3);
   env.StartAll();

@@ -37,6 +37,7 @@ TEST(CleanUp, GoesByDeadlineThenByIdOverAllKinds) {
                   Event(SessionEnded{third.id, SessionEndReason::kExpired})));
 }
 
+// L-15
 TEST(CleanUp, OfASessionWithManyHoldsTakesSeveralEntries) {
   Driver d;
   SetBudget(d, 4);

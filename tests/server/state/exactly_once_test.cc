@@ -56,6 +56,7 @@ TEST(Repeat, OfAQueuedAcquireIsQueuedUntilItHasAnOutcome) {
   EXPECT_EQ(Driver::AcquireOf(d.Do(acquire)), outcome);
 }
 
+// L-27
 TEST(Repeat, OfAReleaseGetsTheSameAnswerThoughTheLockIsHeldAgain) {
   Driver d;
   Client a = d.Open();
@@ -210,6 +211,7 @@ TEST(Cancel, OfAWaiterTakesItOutOfTheQueue) {
   EXPECT_THAT(d.TickAt(5'000), IsEmpty());  // its wait deadline went with it
 }
 
+// L-32
 TEST(Cancel, InTheMiddleOfAQueueKeepsTheOthersInOrder) {
   Driver d;
   Client a = d.Open();

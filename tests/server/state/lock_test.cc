@@ -189,6 +189,7 @@ TEST(LockQueue, TokensAreDrawnAtGrant) {
   EXPECT_GT(to_b.token, to_c.token);
 }
 
+// L-08
 TEST(LockQueue, TokensIncreaseOverAllLocks) {
   Driver d;
   Client a = d.Open();

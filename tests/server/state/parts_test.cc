@@ -112,6 +112,7 @@ struct CountingNames {
   mutable size_t looks = 0;
 };
 
+// N-20
 TEST(NameIndex, LooksAtFewRecordsThoughNamesAreChosenToCollide) {
   constexpr uint32_t kNames = 100'000;
   CountingNames names;
@@ -126,6 +127,7 @@ TEST(NameIndex, LooksAtFewRecordsThoughNamesAreChosenToCollide) {
   EXPECT_LT(names.looks, kNames + kNames / 100);
 }
 
+// N-20
 TEST(KeyedHash, IsSipHash13) {
   // The numbers of another implementation, under the key of zeros.
   EXPECT_EQ(KeyedHash(HashKey{}, "a"), 0x407448d2b89b1813u);
@@ -133,6 +135,7 @@ TEST(KeyedHash, IsSipHash13) {
   EXPECT_EQ(KeyedHash(HashKey{}, "lock-name-of-24-bytes----"), 0xa2120f29461913abu);
 }
 
+// N-20
 TEST(KeyedHash, DiffersUnderEveryKey) {
   std::set<uint64_t> hashes;
   for (uint64_t seed = 0; seed < 1'000; ++seed) {

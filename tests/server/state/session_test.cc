@@ -120,6 +120,7 @@ TEST(AttachSession, RaisesTheEpochAndRenews) {
   EXPECT_EQ(d.db().NextDeadline(), ClusterTime(9'000 + ServerDurationMs(kTtl)));
 }
 
+// N-15
 TEST(AttachSession, NeedsTheSecret) {
   Driver d;
   Client a = d.Open();
@@ -172,6 +173,7 @@ TEST(Epoch, OfAnOlderConnectionIsRefusedForEveryCommandThatCarriesOne) {
 
 // ---- Expiry
 
+// L-21
 TEST(Expiry, ComesExactlyAtTheServersCountOfTheTtl) {
   Driver d;
   d.At(123);

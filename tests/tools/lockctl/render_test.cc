@@ -96,6 +96,7 @@ TEST(LockctlRender, AnUnreachableNodeShowsItsAddressAndTheError) {
   EXPECT_TRUE(json["node_id"].is_null());
 }
 
+// N-08
 TEST(LockctlRender, TextShowsTheTokenAndNoRawBytes) {
   const std::string text = ToText(HeldLock());
   EXPECT_THAT(text, HasSubstr("9007199254740993"));
