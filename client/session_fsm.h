@@ -158,7 +158,7 @@ class RequestEncoder;
 // What a machine counts as used up when it starts. Runs that are to cross the wrap of a number
 // begin just below it; everybody else at zero.
 struct UsedNumbers {
-  Sequence sequence;
+  Sequence sequence{};
   uint64_t transmission = 0;
   uint32_t control_id = 0;  // request ids of what is no mutation
 };

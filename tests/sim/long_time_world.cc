@@ -67,7 +67,9 @@ void LongTimeWorld::Build() {
     };
     node.host_of = [](NodeId id) { return HostId(id.value()); };
     node.after_turn = [this](SimNode& turned) { AfterTurn(turned); };
-    node.on_durable = [](SimNode&, const storage::LogWrite&) {};
+    node.on_write_begins = [](NodeId, const storage::LogWrite&) {};
+    node.on_durable = [](NodeId, const storage::LogWrite&) {};
+    node.on_recovered = [](NodeId, const raft::RecoveredLog&) {};
     node.on_exit = [](SimNode& exited) {
       LOCKD_UNREACHABLE("node ", exited.node_id(), " ended by itself");
     };
