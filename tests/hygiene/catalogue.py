@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The table of known bugs of other systems (tests/sim/README.md, tests/sim/catalogue_*.md) tells the truth:
+"""The table of known bugs of other systems (tests/sim/README.md) tells the truth:
 every number is there once, every test that it names exists, and what has no test has an argument.
 
     tests/hygiene/catalogue.py                the table; exit 1 with file:line: what
@@ -106,7 +106,7 @@ def main():
         problems = self_test()
     else:
         folder = ROOT / "tests/sim"
-        files = [folder / "README.md", *sorted(folder.glob("catalogue_*.md"))]
+        files = [folder / "README.md"]
         tables = {str(file.relative_to(ROOT)): file.read_text() for file in files if file.exists()}
         problems = problems_of_tables(tables, tests_of_the_repository(), DEMANDED_FAMILIES)
     for problem in problems:
