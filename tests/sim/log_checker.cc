@@ -30,6 +30,7 @@ void LogChecker::AfterTurn(const SimNode& node) {
     replica.commit = raft::Index(0);
     replica.applied = raft::Index(0);
     replica.last = raft::Index(0);
+    replica.leads = raft::Term(0);
   }
   LOCKD_CHECK(raft.term() >= replica.term, "MonotoneMarks: node ", node.node_id(), " term ",
               raft.term(), " after ", replica.term);
@@ -42,6 +43,7 @@ void LogChecker::AfterTurn(const SimNode& node) {
   LOCKD_CHECK(broken.empty(), "RaftInvariants: node ", node.node_id(), ": ", broken);
   replica.last = raft.last_index();
   if (raft.is_leader()) CheckLeader(node);
+  CheckLeaderCommit(raft, replica);
   CheckCommits(node, replica);
 
   const uint64_t applied = raft.applied_index().value();
@@ -72,6 +74,17 @@ void LogChecker::CheckLeader(const SimNode& node) {
     LOCKD_CHECK(raft.log().At(index) == committed.entry, "LeaderCompleteness: leader ",
                 node.node_id(), " has another entry at committed index ", i);
   }
+}
+
+// Thesis 3.6.2: a leader counts copies of entries of its own term only.
+void LogChecker::CheckLeaderCommit(const raft::Raft& raft, Replica& replica) {
+  const raft::Term leads = raft.is_leader() ? raft.term() : raft::Term(0);
+  if (!leads.is_zero() && leads == replica.leads && raft.commit_index() > replica.commit) {
+    const std::optional<raft::Term> term = raft.log().TermAt(raft.commit_index());
+    LOCKD_CHECK(term == leads, "OwnTermCommits: node ", raft.id(), ", leader of term ", leads,
+                ", commits up to index ", raft.commit_index(), " of an earlier term");
+  }
+  replica.leads = leads;
 }
 
 void LogChecker::CheckCommits(const SimNode& node, Replica& replica) {

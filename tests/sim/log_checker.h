@@ -7,6 +7,7 @@
 //   LeaderCompleteness  (I-2)  a leader's log holds everything committed in earlier terms
 //   CommittedNeverLost  (I-3)  where any node ever had an entry committed, all commit that entry
 //   DigestsAgree        (I-4)  a replica's digest is that of the committed log at its index
+//   OwnTermCommits             a leader's commit index rises onto entries of its own term only
 //   MonotoneMarks       (I-5)  term, commit and applied index never go back within a life
 //   AppliedAfterCommit  (I-5)  nothing is applied that nobody committed, and there is no gap
 //   RaftInvariants             those of consensus/raft/invariants.h
@@ -66,10 +67,12 @@ class LogChecker {
     raft::Index commit;
     raft::Index applied;
     raft::Index last;
+    raft::Term leads;  // as of its last turn; zero: it did not lead
     uint64_t turns = 0;
   };
 
   void CheckLeader(const SimNode& node);
+  static void CheckLeaderCommit(const raft::Raft& raft, Replica& replica);
   void CheckCommits(const SimNode& node, Replica& replica);
   void Append(const raft::Entry& entry, raft::Term term);
   void CheckOracle(const raft::Entry& entry, const state::Batch* batch,
