@@ -148,14 +148,15 @@ TEST(HostileFlood, MoreConnectionsThanDescriptorsDoNotStopTheLog) {
   cluster.StartAll();
   cluster.WaitForLeader();
   BlockingClient client(cluster.client_options());
-  const auto session = client.OpenSession();
+  const auto session =
+      client.OpenSession({.ttl = 4 * kPatience, .operation_timeout = 2 * kPatience});
   ASSERT_TRUE(session.ok()) << session.status();
   std::vector<std::unique_ptr<RawConnection>> flood;
   for (int i = 0; i < 400; ++i) {
     flood.push_back(std::make_unique<RawConnection>(i % 2 == 0 ? cluster.client_port(0)
                                                                : cluster.peer_port(0)));
   }
-  for (int i = 0; i < 300; ++i) {
+  for (int i = 0; i < 100; ++i) {
     AcquireResult result = session->Acquire(absl::StrCat(i, std::string(1'000, '.')));
     ASSERT_TRUE(result.granted()) << result.ToStatus() << "\n" << cluster.ReadLog(0);
     ASSERT_EQ(session->Release(std::move(result.lock)), ReleaseStatus::kReleased);
