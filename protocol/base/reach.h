@@ -64,7 +64,6 @@
   MARK(kDisconnectOfStaleEpochIgnored, "disconnect_of_stale_epoch_ignored")        \
   MARK(kCancelFindsWaiter, "cancel_finds_waiter")                                  \
   MARK(kCancelTooLate, "cancel_too_late")                                          \
-  MARK(kCancelBeforeItsAcquire, "cancel_before_its_acquire")                       \
   MARK(kReconcileReleasesOrphan, "reconcile_releases_orphan")                      \
   MARK(kReconcileCancelsOrphan, "reconcile_cancels_orphan")                        \
   MARK(kReleaseOfStaleToken, "release_of_stale_token")                             \

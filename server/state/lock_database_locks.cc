@@ -250,7 +250,6 @@ CancelResult LockDatabase::Execute(uint32_t slot, const Cancel& command) {
   }
   const AcquireResult cancelled = Outcome(AcquireOutcomeKind::kCancelled);
   if (target <= session.acknowledged_through) return {CancelOutcome::kEnded, cancelled};
-  LOCKD_REACH(kCancelBeforeItsAcquire);
   sessions_.AddReply(slot, target, cancelled);
   return {CancelOutcome::kCancelled, cancelled};
 }

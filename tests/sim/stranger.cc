@@ -1,7 +1,9 @@
 #include "tests/sim/stranger.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "protocol/base/bytes.h"
 #include "protocol/base/check.h"
 
 namespace lockd::sim {
@@ -29,21 +31,31 @@ void Stranger::SendGarbage(HostId node, const std::string& sample) {
       bytes[random_.Below(bytes.size())] = static_cast<char>(random_.Next());
     }
   }
-  Dial(node, random_.Chance(1, 2), std::move(bytes));
+  Dial(node, random_.Chance(1, 2), {std::move(bytes), ""});
 }
 
 void Stranger::SendAgain(HostId node, std::string bytes) {
-  if (!bytes.empty()) Dial(node, false, std::move(bytes));
+  if (bytes.empty()) return;
+  // Hello and attach first: what comes before the attach is done is refused.
+  size_t first = 0;
+  for (int frame = 0; frame < 2 && first + sizeof(uint32_t) <= bytes.size(); ++frame) {
+    first = std::min<size_t>(bytes.size(), first + LoadLittle<uint32_t>(bytes.data() + first));
+  }
+  Dial(node, false, {bytes.substr(0, first), bytes.substr(first)});
 }
 
-void Stranger::Dial(HostId node, bool peer_port, std::string bytes) {
-  to_send_.emplace(network_->Dial(host_, node, peer_port), std::move(bytes));
+void Stranger::Dial(HostId node, bool peer_port, Message message) {
+  to_send_.emplace(network_->Dial(host_, node, peer_port), std::move(message));
 }
 
 void Stranger::OnDialed(LinkId link) {
   const auto found = to_send_.find(link);
   LOCKD_CHECK(found != to_send_.end(), "a link that was not dialled");
-  network_->SendRaw(link, host_, std::move(found->second));
+  network_->SendRaw(link, host_, std::move(found->second.first));
+  scheduler_->After(static_cast<Time>(random_.Between(1, 300)) * kMillis, [this, link] {
+    const auto open = to_send_.find(link);
+    if (open != to_send_.end()) network_->SendRaw(link, host_, std::move(open->second.rest));
+  });
   scheduler_->After(static_cast<Time>(random_.Between(1, static_cast<uint64_t>(kStayMax))),
                     [this, link] {
                       if (to_send_.erase(link) > 0) network_->Close(link, host_);

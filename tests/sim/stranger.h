@@ -33,13 +33,18 @@ class Stranger : public Host {
   void OnLinkClosed(LinkId link) override;
 
  private:
-  void Dial(HostId node, bool peer_port, std::string bytes);
+  // What is sent at once, and what follows when the first of it has been answered.
+  struct Message {
+    std::string first;
+    std::string rest;
+  };
+  void Dial(HostId node, bool peer_port, Message message);
 
   Scheduler* const scheduler_;
   SimNetwork* const network_;
   const HostId host_;
   Random random_;
-  std::map<LinkId, std::string> to_send_;
+  std::map<LinkId, Message> to_send_;
 };
 
 }  // namespace lockd::sim

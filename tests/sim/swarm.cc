@@ -94,7 +94,7 @@ FaultShape ShapeOf(Fault fault) {
 Swarm Swarm::Draw(Random* random, bool calm) {
   Swarm swarm;
   swarm.nodes = random->Chance(1, 8) ? 3 : 5;
-  swarm.clients = random->Between(4, 12);
+  swarm.clients = random->Between(4, 9);
   swarm.locks = random->Between(1, 5);
   swarm.duration = static_cast<Time>(random->Between(150, 210)) * kSeconds;
   // From few kinds at a time to most of them.
@@ -106,7 +106,7 @@ Swarm Swarm::Draw(Random* random, bool calm) {
   }
   swarm.clock_rate_ppm_max = swarm.has(Fault::kClockDrift) ? 2'480 : 0;
   if (random->Chance(1, 3)) {
-    swarm.heartbeat_ms = static_cast<int64_t>(random->Between(20, 200));
+    swarm.heartbeat_ms = static_cast<int64_t>(random->Between(40, 200));
     swarm.election_ms_min = swarm.heartbeat_ms * static_cast<int64_t>(random->Between(5, 10));
     swarm.election_ms_max = 2 * swarm.election_ms_min;
   }
@@ -114,7 +114,7 @@ Swarm Swarm::Draw(Random* random, bool calm) {
   swarm.ttl_ms = static_cast<int64_t>(random->Between(1'000, 6'000));
   swarm.grace_ms = random->Chance(1, 2) ? static_cast<int64_t>(random->Between(3'000, 4'000)) : 0;
   if (random->Chance(1, 3)) swarm.cleanup_holds_max = random->Between(1, 3);
-  swarm.think_mean = static_cast<Time>(random->Between(100, 800)) * kMillis;
+  swarm.think_mean = static_cast<Time>(random->Between(150, 800)) * kMillis;
   swarm.hold_mean = static_cast<Time>(random->Between(1, 300)) * kMillis;
   return swarm;
 }

@@ -1,9 +1,9 @@
 #include "tests/support/mem_file_system.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
+#include "absl/container/btree_set.h"
 #include "absl/strings/str_cat.h"
 #include "protocol/base/check.h"
 
@@ -16,9 +16,9 @@ struct MemFileSystem::Inode {
   std::string durable;  // what the device has
   // Sectors in which the two may differ: to be written by the next sync, or (after a failed sync)
   // wrongly taken for written.
-  std::set<uint64_t> dirty;
-  std::set<uint64_t> forgotten;
-  std::set<uint64_t> unreadable;
+  absl::btree_set<uint64_t> dirty;
+  absl::btree_set<uint64_t> forgotten;
+  absl::btree_set<uint64_t> unreadable;
 
   void Write(uint64_t offset, absl::string_view bytes) {
     if (bytes.empty()) return;
@@ -40,8 +40,12 @@ struct MemFileSystem::Inode {
     from.copy(to->data() + begin, count, begin);
   }
   void Sync() {
-    durable.resize(cached.size(), '\0');
-    for (uint64_t sector : dirty) CopySector(sector, cached, &durable);
+    if (dirty.size() * kSectorBytes >= cached.size()) {
+      durable = cached;  // all of it is new
+    } else {
+      durable.resize(cached.size(), '\0');
+      for (uint64_t sector : dirty) CopySector(sector, cached, &durable);
+    }
     dirty.clear();
   }
   void FailSync() {

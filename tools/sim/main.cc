@@ -197,6 +197,7 @@ int Main(int argc, char** argv) {
   // Simulated disks come and go: memory is kept, not given back to the kernel and cleared again.
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  mallopt(M_TOP_PAD, 64 << 20);
   if (replay->count() > 0) {
     SimOptions options{.seed = flags.replay};
     if (!ParseOmissions(flags.omit_faults, &options.omit_faults) ||
