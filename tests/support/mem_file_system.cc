@@ -1,6 +1,7 @@
 #include "tests/support/mem_file_system.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "absl/container/btree_set.h"
@@ -64,6 +65,12 @@ struct MemFileSystem::Inode {
     dirty.clear();
     forgotten.clear();
   }
+  void LosePower(const CrashPlan& plan, uint64_t* number) {
+    if (dirty.empty() && forgotten.empty()) return;
+    durable = cached = AfterPowerCut(plan, number);
+    dirty.clear();
+    forgotten.clear();
+  }
   // What the device has after the power was cut.
   [[nodiscard]] std::string AfterPowerCut(Unsynced unsynced, Random* random) const {
     std::string left = durable;
@@ -76,6 +83,28 @@ struct MemFileSystem::Inode {
       const uint64_t end = std::min((sector + 1) * kSectorBytes, left.size());
       for (uint64_t i = sector * kSectorBytes; i < end; ++i) {
         left[i] = static_cast<char>(random->Next());
+      }
+    }
+    return left;
+  }
+  // The same with the fates told: `number` counts on through the files.
+  [[nodiscard]] std::string AfterPowerCut(const CrashPlan& plan, uint64_t* number) const {
+    std::string left = durable;
+    for (uint64_t sector : dirty) {
+      const uint64_t at = (*number)++;
+      const SectorFate fate = at < plan.sectors.size() ? plan.sectors[at] : SectorFate::kLost;
+      if (fate == SectorFate::kLost) continue;
+      const uint64_t begin = sector * kSectorBytes;
+      std::string old = begin < left.size() ? left.substr(begin, kSectorBytes) : std::string();
+      old.resize(kSectorBytes, '\0');
+      CopySector(sector, cached, &left);
+      const uint64_t end = std::min(begin + kSectorBytes, left.size());
+      if (fate == SectorFate::kTorn) {
+        for (uint64_t i = begin + kSectorBytes / 2; i < end; ++i) left[i] = old[i - begin];
+      } else if (fate == SectorFate::kGarbled) {
+        for (uint64_t i = begin; i < end; ++i) {
+          left[i] = static_cast<char>(static_cast<uint8_t>(left[i]) ^ 0xa5);
+        }
       }
     }
     return left;
@@ -246,7 +275,7 @@ absl::Status MemFileSystem::Rename(const std::string& from, const std::string& t
   if (absl::Status s = CheckPower("rename", from); !s.ok()) return s;
   if (names_.count(from) == 0) return absl::NotFoundError(absl::StrCat("rename ", from));
   if (absl::Status s = Step("rename", from); !s.ok()) return s;
-  ChangeNames({.directory = ParentPath(from), .from = from, .to = to, .inode = nullptr});
+  ChangeNames({.directory = ParentPath(from), .from = from, .to = to, .inode = names_.at(from)});
   return absl::OkStatus();
 }
 
@@ -254,7 +283,7 @@ absl::Status MemFileSystem::Unlink(const std::string& path) {
   if (absl::Status s = CheckPower("unlink", path); !s.ok()) return s;
   if (names_.count(path) == 0) return absl::NotFoundError(absl::StrCat("unlink ", path));
   if (absl::Status s = Step("unlink", path); !s.ok()) return s;
-  ChangeNames({.directory = ParentPath(path), .from = path, .to = "", .inode = nullptr});
+  ChangeNames({.directory = ParentPath(path), .from = path, .to = "", .inode = names_.at(path)});
   return absl::OkStatus();
 }
 
@@ -322,14 +351,21 @@ std::unique_ptr<MemFileSystem> MemFileSystem::CrashClone(Unsynced unsynced, Rand
 }
 
 void MemFileSystem::KeepNames(Unsynced unsynced, Random* random) {
+  std::vector<bool> kept(pending_.size());
   if (unsynced != Unsynced::kLost) {
     // A journal keeps a prefix of the changes; POSIX promises not even that.
     const bool in_order = random->Chance(1, 2);
-    for (const NameChange& change : pending_) {
-      const bool kept = random->Chance(1, 2);
-      if (!kept && in_order) break;
-      if (kept) Apply(change, &durable_names_);
+    for (size_t i = 0; i < pending_.size(); ++i) {
+      kept[i] = random->Chance(1, 2);
+      if (!kept[i] && in_order) break;
     }
+  }
+  KeepNames(kept);
+}
+
+void MemFileSystem::KeepNames(const std::vector<bool>& kept) {
+  for (size_t i = 0; i < pending_.size() && i < kept.size(); ++i) {
+    if (kept[i]) Apply(pending_[i], &durable_names_);
   }
   pending_.clear();
   // What lies in a directory that is gone is gone; a parent sorts before what is in it.
@@ -340,15 +376,45 @@ void MemFileSystem::KeepNames(Unsynced unsynced, Random* random) {
   names_ = durable_names_;
 }
 
+// A file that has lost power once has no un-synced sectors left to be numbered again.
+void MemFileSystem::LosePower(const CrashPlan& plan) {
+  uint64_t number = 0;
+  for (const auto& [path, inode] : durable_names_) inode->LosePower(plan, &number);
+  for (const NameChange& change : pending_) change.inode->LosePower(plan, &number);
+  KeepNames(plan.name_changes);
+}
+
+std::unique_ptr<MemFileSystem> MemFileSystem::CrashClone(const CrashPlan& plan) const {
+  std::unique_ptr<MemFileSystem> clone = CrashClone(Unsynced::kKept, nullptr);
+  clone->LosePower(plan);
+  return clone;
+}
+
+uint64_t MemFileSystem::unsynced_sectors() const {
+  std::set<const Inode*> inodes;
+  for (const auto& [path, inode] : durable_names_) inodes.insert(inode.get());
+  for (const NameChange& change : pending_) inodes.insert(change.inode.get());
+  uint64_t count = 0;
+  for (const Inode* inode : inodes) count += inode->dirty.size();
+  return count;
+}
+
+void MemFileSystem::Crash(const CrashPlan& plan) {
+  LosePower(plan);
+  BeginNextLife();
+}
+
 void MemFileSystem::Crash(Unsynced unsynced, Random* random) {
   if (unsynced != Unsynced::kKept) {
     for (const auto& [path, inode] : names_) inode->LosePower(unsynced, random);
     for (const auto& [path, inode] : durable_names_) inode->LosePower(unsynced, random);
-    for (const NameChange& change : pending_) {
-      if (change.inode != nullptr) change.inode->LosePower(unsynced, random);
-    }
+    for (const NameChange& change : pending_) change.inode->LosePower(unsynced, random);
     KeepNames(unsynced, random);
   }
+  BeginNextLife();
+}
+
+void MemFileSystem::BeginNextLife() {
   locks_.clear();
   ++generation_;
   power_ = true;
@@ -378,6 +444,7 @@ void MemFileSystem::set_capacity_bytes(uint64_t bytes) {
 }
 
 absl::Status MemFileSystem::Step(const char* call, const std::string& path) {
+  if (before_step_) before_step_();
   ++counters_.steps;
   if (cut_power_in_ != kNever && --cut_power_in_ == 0) {
     power_ = false;
@@ -413,14 +480,13 @@ absl::Status MemFileSystem::CountRead(const std::string& path) {
 }
 
 void MemFileSystem::Apply(const NameChange& change, Names* names) {
-  std::shared_ptr<Inode> inode = change.inode;
   if (!change.from.empty()) {
     auto found = names->find(change.from);
-    if (found == names->end()) return;  // the change that made it was lost
-    inode = found->second;
+    // The change that made it was lost, and perhaps another file of that name is still there.
+    if (found == names->end() || found->second != change.inode) return;
     names->erase(found);
   }
-  if (!change.to.empty()) (*names)[change.to] = inode;
+  if (!change.to.empty()) (*names)[change.to] = change.inode;
 }
 
 void MemFileSystem::ChangeNames(NameChange change) {

@@ -3,7 +3,8 @@
 //
 // What a crash may do, per 512-byte sector that was written and not synced: lose it (the old bytes
 // are back), keep it, or garble it. Creations, renames and removals are pending until their
-// directory is synced; a crash keeps a part of them. Each is drawn from a seed.
+// directory is synced; a crash keeps a part of them. Each is drawn from a seed, or told one by one
+// (CrashPlan).
 //
 //   MemFileSystem disk;
 //   disk.CutPowerAt(17);                            // the 17th changing call from now fails, and
@@ -19,10 +20,12 @@
 #define LOCKD_TESTS_SUPPORT_MEM_FILE_SYSTEM_H_
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "consensus/storage/file_system.h"
@@ -64,6 +67,30 @@ class MemFileSystem : public FileSystem {
   void Crash(Unsynced unsynced, Random* random);
   // What Crash would leave, as a file system of its own; this one goes on.
   [[nodiscard]] std::unique_ptr<MemFileSystem> CrashClone(Unsynced unsynced, Random* random) const;
+
+  // -- crashes told one by one, for those who enumerate them --
+  // What becomes of one sector that was written and not synced.
+  enum class SectorFate : uint8_t {
+    kLost,     // the old bytes are back
+    kKept,     // the new bytes are there
+    kTorn,     // the first half is new, the second half is old
+    kGarbled,  // neither new nor old in any byte that was written
+  };
+  // Un-synced sectors are numbered from 0: the files in the order of their paths on the device,
+  // then those that the device does not know yet, in the order in which they were made; in each
+  // file ascending. Name changes are numbered in the order in which they happened.
+  struct CrashPlan {
+    std::vector<SectorFate> sectors = {};  // the rest is lost
+    std::vector<bool> name_changes = {};   // true: kept; the rest is lost
+  };
+  [[nodiscard]] uint64_t unsynced_sectors() const;
+  [[nodiscard]] uint64_t pending_name_changes() const { return pending_.size(); }
+  // As above; power is cut, and this is what it leaves.
+  void Crash(const CrashPlan& plan);
+  [[nodiscard]] std::unique_ptr<MemFileSystem> CrashClone(const CrashPlan& plan) const;
+  // Called before each changing call that is about to be carried out, with all of the calls before
+  // it done. It may look, clone and plan faults, but not change anything.
+  void set_before_step(std::function<void()> before_step) { before_step_ = std::move(before_step); }
 
   // -- planned faults; `step` counts changing calls from now, 1 is the next one --
   // The call at that step does nothing and fails; so does every later call, until Crash.
@@ -113,7 +140,7 @@ class MemFileSystem : public FileSystem {
     std::string directory;
     std::string from;              // rename, unlink
     std::string to;                // rename, create
-    std::shared_ptr<Inode> inode;  // create
+    std::shared_ptr<Inode> inode;  // the file itself, whatever bears its name elsewhere
   };
 
   static void Apply(const NameChange& change, Names* names);
@@ -124,6 +151,10 @@ class MemFileSystem : public FileSystem {
   void ChangeNames(NameChange change);
   // Of the name changes that are pending, as many as a power cut leaves.
   void KeepNames(Unsynced unsynced, Random* random);
+  // Those of them that `kept` says.
+  void KeepNames(const std::vector<bool>& kept);
+  void LosePower(const CrashPlan& plan);
+  void BeginNextLife();
   [[nodiscard]] uint64_t TotalBytes() const;
   [[nodiscard]] Inode* FileAt(const std::string& path) const;
 
@@ -139,6 +170,7 @@ class MemFileSystem : public FileSystem {
   bool fail_next_write_ = false;
   bool fail_next_sync_ = false;
   uint64_t capacity_bytes_ = kNever;
+  std::function<void()> before_step_;
   Counters counters_;
 };
 

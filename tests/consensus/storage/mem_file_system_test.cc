@@ -35,6 +35,22 @@ TEST(MemFileSystem, AnUnsyncedRenameIsUndoneByACrash) {
   EXPECT_TRUE(disk.CrashClone(Unsynced::kLost, nullptr)->Exists("/a"));
 }
 
+// The removal of the old file is lost, the renaming of the new one of the same name is not.
+TEST(MemFileSystem, ARenameMovesTheFileAndNotWhateverBearsItsName) {
+  MemFileSystem disk;
+  Create(&disk, "/a");
+  ASSERT_TRUE(disk.SyncDirectory("/").ok());
+  ASSERT_TRUE(disk.Unlink("/a").ok());
+  Create(&disk, "/a");
+  ASSERT_TRUE(disk.Rename("/a", "/b").ok());
+  auto left = disk.CrashClone({.sectors = {}, .name_changes = {false, false, true}});
+  EXPECT_TRUE(left->Exists("/a"));
+  EXPECT_FALSE(left->Exists("/b"));
+  left = disk.CrashClone({.sectors = {}, .name_changes = {true, true, true}});
+  EXPECT_FALSE(left->Exists("/a"));
+  EXPECT_TRUE(left->Exists("/b"));
+}
+
 TEST(MemFileSystem, UnsyncedSectorsAreLostKeptOrGarbledOneByOne) {
   MemFileSystem disk;
   auto file = Create(&disk, "/f");
@@ -54,6 +70,49 @@ TEST(MemFileSystem, UnsyncedSectorsAreLostKeptOrGarbledOneByOne) {
     outcomes.insert(outcome);
   }
   EXPECT_EQ(outcomes.size(), 9u);
+}
+
+// Two un-synced sectors of one file, one of another that the device does not know by name yet.
+TEST(MemFileSystem, ACrashPlanTellsTheFateOfEachSectorAndName) {
+  MemFileSystem disk;
+  auto known = Create(&disk, "/known");
+  ASSERT_TRUE(known->Write(0, std::string(1024, 'o')).ok());
+  ASSERT_TRUE(known->Sync().ok());
+  ASSERT_TRUE(disk.SyncDirectory("/").ok());
+  EXPECT_EQ(disk.unsynced_sectors(), 0u);
+  ASSERT_TRUE(Create(&disk, "/a")->Write(0, "new").ok());
+  ASSERT_TRUE(known->Write(0, std::string(1024, 'n')).ok());
+  ASSERT_TRUE(disk.Rename("/known", "/renamed").ok());
+  ASSERT_EQ(disk.unsynced_sectors(), 3u);
+  ASSERT_EQ(disk.pending_name_changes(), 2u);
+
+  using Fate = MemFileSystem::SectorFate;
+  auto left = disk.CrashClone({.sectors = {Fate::kKept, Fate::kTorn}, .name_changes = {true}});
+  EXPECT_EQ(left->Contents("/known"), std::string(512 + 256, 'n') + std::string(256, 'o'));
+  EXPECT_EQ(left->Contents("/a"), "") << "the file is there, its bytes are not";
+  left = disk.CrashClone(
+      {.sectors = {Fate::kLost, Fate::kGarbled, Fate::kKept}, .name_changes = {false, true}});
+  EXPECT_FALSE(left->Exists("/a"));
+  EXPECT_FALSE(left->Exists("/known"));
+  EXPECT_EQ(left->Contents("/renamed"),
+            std::string(512, 'o') + std::string(512, static_cast<char>('n' ^ 0xa5)));
+  left = disk.CrashClone(
+      {.sectors = {Fate::kLost, Fate::kLost, Fate::kKept}, .name_changes = {true, true}});
+  EXPECT_EQ(left->Contents("/a"), "new");
+  left = disk.CrashClone(MemFileSystem::CrashPlan());
+  EXPECT_EQ(left->Contents("/known"), std::string(1024, 'o'));
+  EXPECT_FALSE(left->Exists("/a"));
+}
+
+TEST(MemFileSystem, TheWatcherSeesTheDiskBeforeEachStep) {
+  MemFileSystem disk;
+  std::vector<uint64_t> unsynced;
+  disk.set_before_step([&] { unsynced.push_back(disk.unsynced_sectors()); });
+  auto file = Create(&disk, "/f");
+  ASSERT_TRUE(file->Write(0, "x").ok());
+  ASSERT_TRUE(file->Sync().ok());
+  ASSERT_TRUE(disk.SyncDirectory("/").ok());
+  EXPECT_EQ(unsynced, (std::vector<uint64_t>{0, 0, 1, 0}));
 }
 
 TEST(MemFileSystem, AfterThePowerIsCutNothingWorksUntilTheCrashIsOver) {

@@ -3,12 +3,21 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "consensus/storage/failure.h"
+#include "consensus/storage/wal_format.h"
 
 namespace lockd::node {
 namespace {
 
 constexpr WallTime kWallStart{1'700'000'000'000};
 constexpr int64_t kRedialNs = 100 * kNanosPerMilli;
+constexpr char kLogDirectory[] = "/wal";
+// The smallest, so that a few dozen writes go through several segments.
+constexpr uint64_t kLogSegmentBytes = storage::kSegmentBytesMin;
+
+Fatal FatalOf(const absl::Status& status) {
+  return {.exit_status = storage::ExitStatusOf(status), .message = std::string(status.message())};
+}
 
 std::vector<Received> Decode(FrameDecoder& decoder) {
   std::vector<Received> frames;
@@ -46,19 +55,42 @@ NodeEnv::NodeEnv(int count, Tweak tweak) {
   }
 }
 
-raft::RecoveredLog NodeEnv::Recover(const Machine& machine) const {
+storage::LogStoreOptions NodeEnv::LogOptions(int id) const {
+  const NodeOptions& options = machines_.at(id).options;
+  return {.directory = kLogDirectory,
+          .node_id = options.node_id,
+          .cluster_name = options.cluster_name,
+          .incarnation_draw = options.incarnation,
+          .segment_bytes = kLogSegmentBytes};
+}
+
+std::optional<raft::RecoveredLog> NodeEnv::Recover(int id) {
+  Machine& machine = machines_.at(id);
   raft::RecoveredLog recovered;
-  recovered.hard_state = machine.hard_state;
-  recovered.last_index = raft::Index{machine.log.size()};
-  recovered.tail = machine.log;
-  return recovered;
+  if (machine.disk == nullptr) {
+    recovered.hard_state = machine.hard_state;
+    recovered.last_index = raft::Index{machine.log.size()};
+    recovered.tail = machine.log;
+    return recovered;
+  }
+  absl::StatusOr<storage::OpenedLog> opened = storage::LogStore::Open(machine.disk, LogOptions(id));
+  if (!opened.ok()) {
+    machine.fatal = FatalOf(opened.status());
+    return std::nullopt;
+  }
+  machine.store = std::move(opened->store);
+  machine.options.incarnation = opened->identity.incarnation;
+  machine.options.cluster_id = opened->identity.cluster_id;
+  return std::move(opened->log);
 }
 
 void NodeEnv::Start(int id) {
   Machine& machine = machines_.at(id);
   ASSERT_EQ(machine.node, nullptr);
   machine.fatal.reset();
-  machine.node = std::make_unique<Node>(machine.options, Recover(machine), now_);
+  std::optional<raft::RecoveredLog> recovered = Recover(id);
+  if (!recovered) return;
+  machine.node = std::make_unique<Node>(machine.options, *std::move(recovered), now_);
   machine.has_news = true;
 }
 
@@ -69,6 +101,7 @@ void NodeEnv::StartAll() {
 void NodeEnv::Crash(int id) {
   Machine& machine = machines_.at(id);
   machine.node.reset();
+  machine.store.reset();
   machine.writes.clear();
   machine.reads.clear();
   machine.clients.clear();
@@ -153,32 +186,61 @@ void NodeEnv::ReleaseDisk(int id) {
   machines_.at(id).disk_is_held = false;
 }
 
+absl::Status NodeEnv::Write(int id, const storage::LogWrite& write) {
+  Machine& machine = machines_.at(id);
+  if (machine.store != nullptr) {
+    if (on_log_write) on_log_write(id, write, false);
+    if (absl::Status status = machine.store->Write(write); !status.ok()) return status;
+    if (on_log_write) on_log_write(id, write, true);
+    while (std::optional<storage::FileJob> job = machine.store->TakeFileJob()) {
+      absl::StatusOr<bool> done = false;
+      while (done.ok() && !*done) done = storage::LogStore::RunFileJobSlice(machine.disk, &*job);
+      machine.store->FileJobDone(*job, done.status());
+    }
+    return absl::OkStatus();
+  }
+  if (write.hard_state) machine.hard_state = *write.hard_state;
+  if (write.cluster_id) machine.options.cluster_id = *write.cluster_id;
+  if (!write.entries.empty()) {
+    machine.log.resize(write.entries.front().index.value() - 1);
+    machine.log.insert(machine.log.end(), write.entries.begin(), write.entries.end());
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<raft::Entry>> NodeEnv::Read(const Machine& machine,
+                                                       const storage::LogRead& read) const {
+  if (machine.store != nullptr) return machine.store->Read(read);
+  std::vector<raft::Entry> entries;
+  size_t bytes = 0;
+  for (uint64_t i = read.first.value(); i <= read.last.value(); ++i) {
+    const raft::Entry& entry = machine.log.at(i - 1);
+    bytes += entry.size_bytes();
+    if (!entries.empty() && bytes > read.bytes_max) break;
+    entries.push_back(entry);
+  }
+  return entries;
+}
+
 void NodeEnv::CompleteDisk(int id) {
   Machine& machine = machines_.at(id);
+  const auto die = [&](const absl::Status& status) {
+    machine.fatal = FatalOf(status);
+    Crash(id);
+  };
   while (!machine.writes.empty() && !machine.disk_is_held) {
     const storage::LogWrite write = std::move(machine.writes.front());
     machine.writes.pop_front();
-    if (write.hard_state) machine.hard_state = *write.hard_state;
-    if (write.cluster_id) machine.options.cluster_id = *write.cluster_id;
-    if (!write.entries.empty()) {
-      machine.log.resize(write.entries.front().index.value() - 1);
-      machine.log.insert(machine.log.end(), write.entries.begin(), write.entries.end());
-    }
+    if (absl::Status status = Write(id, write); !status.ok()) return die(status);
     machine.node->OnWriteDone({write.id});
     machine.has_news = true;
   }
   while (!machine.reads.empty()) {
     const storage::LogRead read = machine.reads.front();
     machine.reads.pop_front();
-    storage::LogReadDone done{.id = read.id, .entries = {}};
-    size_t bytes = 0;
-    for (uint64_t i = read.first.value(); i <= read.last.value(); ++i) {
-      const raft::Entry& entry = machine.log.at(i - 1);
-      bytes += entry.size_bytes();
-      if (!done.entries.empty() && bytes > read.bytes_max) break;
-      done.entries.push_back(entry);
-    }
-    machine.node->OnReadDone(std::move(done));
+    absl::StatusOr<std::vector<raft::Entry>> entries = Read(machine, read);
+    if (!entries.ok()) return die(entries.status());
+    machine.node->OnReadDone({.id = read.id, .entries = *std::move(entries)});
     machine.has_news = true;
   }
 }
@@ -275,7 +337,7 @@ void NodeEnv::Settle() {
     for (auto& [id, machine] : machines_) {
       if (!machine.node) continue;
       CompleteDisk(id);
-      if (!machine.has_news && machine.wakeup > now_) continue;
+      if (!machine.node || (!machine.has_news && machine.wakeup > now_)) continue;
       did_something = true;
       Turn(id);
     }
@@ -423,144 +485,6 @@ std::vector<Received> NodeEnv::TakePeerReceived(int id, PeerLinkId link) {
 
 bool NodeEnv::PeerWasClosed(int id, PeerLinkId link) const {
   return machines_.at(id).links.at(link).closed;
-}
-
-// ---- TestClient
-
-uint64_t TestClient::last_nonce_ = 0;
-
-TestClient::TestClient(NodeEnv& env, int node, Raw)
-    : env_(env), node_(node), connection_(env.Connect(node)) {}
-
-TestClient::TestClient(NodeEnv& env, int node) : TestClient(env, node, Raw{}) {
-  pb::ClientHello hello;
-  hello.set_magic(kClientMagic);
-  hello.set_version_min(kProtocolVersionMin);
-  hello.set_version_max(kProtocolVersionMax);
-  SendFrame({.opcode = Opcode::kHello, .flags = 0, .group = {}, .request_id = 0},
-            hello.SerializeAsString());
-  env_.Settle();
-  const std::vector<Received> answer = Receive();
-  EXPECT_EQ(answer.size(), 1u);
-  if (answer.empty()) return;
-  EXPECT_EQ(answer[0].header.opcode, Opcode::kHello);
-}
-
-void TestClient::SendFrame(const FrameHeader& header, const std::string& payload) {
-  std::string bytes;
-  AppendFrame(bytes, header, absl::string_view(payload));
-  env_.SendBytes(node_, connection_, bytes);
-}
-
-uint32_t TestClient::Send(Opcode opcode, const google::protobuf::MessageLite& message) {
-  SendFrame({.opcode = opcode, .flags = 0, .group = {}, .request_id = ++last_request_},
-            message.SerializeAsString());
-  return last_request_;
-}
-
-std::vector<Received> TestClient::Receive() {
-  for (Received& frame : env_.TakeReceived(node_, connection_)) {
-    received_.push_back(std::move(frame));
-  }
-  return std::exchange(received_, {});
-}
-
-std::optional<Received> TestClient::ReplyTo(uint32_t request_id) {
-  std::optional<Received> reply;
-  for (Received& frame : Receive()) {
-    if (!reply && (frame.header.flags & kFlagReply) != 0 && frame.header.request_id == request_id) {
-      reply = std::move(frame);
-    } else {
-      received_.push_back(std::move(frame));
-    }
-  }
-  return reply;
-}
-
-std::optional<Received> TestClient::Push(Opcode opcode) {
-  std::optional<Received> push;
-  for (Received& frame : Receive()) {
-    if (!push && frame.header.flags == 0 && frame.header.opcode == opcode) {
-      push = std::move(frame);
-    } else {
-      received_.push_back(std::move(frame));
-    }
-  }
-  return push;
-}
-
-Received TestClient::CallAny(Opcode opcode, const google::protobuf::MessageLite& message) {
-  const uint32_t request_id = Send(opcode, message);
-  std::optional<Received> reply;
-  EXPECT_TRUE(env_.RunUntil(
-      [&] {
-        reply = ReplyTo(request_id);
-        return reply.has_value();
-      },
-      1'000))
-      << "no reply to a " << OpcodeName(opcode);
-  if (!reply) return {};
-  EXPECT_EQ(reply->header.opcode, opcode);
-  return *std::move(reply);
-}
-
-TestClient::Session TestClient::Open(int64_t ttl_ms, int64_t grace_ms) {
-  Session session;
-  session.nonce = absl::StrCat("nonce-", 1'000'000'000 + ++last_nonce_);
-  session.nonce.resize(state::kNonceBytes, 'x');
-  pb::OpenSessionRequest request;
-  request.set_nonce(session.nonce);
-  request.set_ttl_ms(ttl_ms);
-  request.set_grace_ms(grace_ms);
-  request.set_owner_id("tester");
-  const auto reply = Call<pb::OpenSessionReply>(Opcode::kOpenSession, request);
-  session.id = reply.session_id();
-  session.epoch = reply.epoch();
-  return session;
-}
-
-void TestClient::Attach(Session& session) {
-  pb::AttachSessionRequest request;
-  request.set_session_id(session.id);
-  request.set_nonce(session.nonce);
-  session.epoch = Call<pb::AttachSessionReply>(Opcode::kAttachSession, request).epoch();
-}
-
-pb::AcquireRequest TestClient::AcquireOf(Session& session, const std::string& name,
-                                         int64_t wait_ms) {
-  pb::AcquireRequest request;
-  request.mutable_mutation()->set_session_id(session.id);
-  request.mutable_mutation()->set_acknowledged_through(session.sequence);
-  request.mutable_mutation()->set_sequence(++session.sequence);
-  request.set_name(name);
-  request.set_mode(pb::LOCK_MODE_EXCLUSIVE);
-  request.set_wait_ms(wait_ms);
-  return request;
-}
-
-pb::ReleaseRequest TestClient::ReleaseOf(Session& session, const std::string& name,
-                                         uint64_t token) {
-  pb::ReleaseRequest request;
-  request.mutable_mutation()->set_session_id(session.id);
-  request.mutable_mutation()->set_acknowledged_through(session.sequence);
-  request.mutable_mutation()->set_sequence(++session.sequence);
-  request.set_name(name);
-  request.set_token(token);
-  return request;
-}
-
-pb::AcquireReply TestClient::Acquire(Session& session, const std::string& name, int64_t wait_ms) {
-  return Call<pb::AcquireReply>(Opcode::kAcquire, AcquireOf(session, name, wait_ms));
-}
-
-pb::ReleaseReply TestClient::Release(Session& session, const std::string& name, uint64_t token) {
-  return Call<pb::ReleaseReply>(Opcode::kRelease, ReleaseOf(session, name, token));
-}
-
-pb::LockRecord TestClient::Get(const std::string& name) {
-  pb::GetLockRequest request;
-  request.set_name(name);
-  return Call<pb::GetLockReply>(Opcode::kGetLock, request).lock();
 }
 
 }  // namespace lockd::node

@@ -7,7 +7,8 @@
 //   const auto session = client.Open();
 //
 // Everything that crosses a connection does so as encoded bytes through FrameDecoder, with the
-// limits that the node asks for. Disks are in memory; what was not completed is lost at a crash.
+// limits that the node asks for. Logs are vectors in memory; what was not completed is lost at a
+// crash. A node that was given a disk (UseDisk) keeps the shipping LogStore on it instead.
 // Time passes only in Run... and Settle lets none pass.
 //
 // Threading: pure value.
@@ -24,6 +25,7 @@
 #include <utility>
 #include <vector>
 
+#include "consensus/storage/log_store.h"
 #include "gtest/gtest.h"
 #include "protocol/frame.h"
 #include "protocol/frame_decoder.h"
@@ -74,6 +76,13 @@ class NodeEnv {
   void Rejoin(int id);
 
   // -- disks --
+  // Before the first Start: the log of this node is a LogStore on `disk`, which must outlive the
+  // env. Start then opens it; what it says when it refuses stands in fatal(id), as does what a
+  // failed write or read says, which ends the process.
+  void UseDisk(int id, storage::FileSystem* disk) { machines_.at(id).disk = disk; }
+  [[nodiscard]] storage::LogStoreOptions LogOptions(int id) const;
+  // Called before each write to a LogStore (false), and after it has become durable (true).
+  std::function<void(int, const storage::LogWrite&, bool)> on_log_write;
   // While held, started writes are not carried out.
   void HoldDisk(int id) { machines_.at(id).disk_is_held = true; }
   void ReleaseDisk(int id);
@@ -148,6 +157,9 @@ class NodeEnv {
     std::map<PeerLinkId, LinkEnd> links;
     std::set<int> dialed;                // nodes with a link from here
     std::map<int, LocalTime> redial_at;  // not before, after a link was closed
+    // The log: in `store` when there is a disk, otherwise in the two below.
+    storage::FileSystem* disk = nullptr;
+    std::unique_ptr<storage::LogStore> store;
     raft::HardState hard_state;
     std::vector<raft::Entry> log;
     std::deque<storage::LogWrite> writes;
@@ -165,7 +177,11 @@ class NodeEnv {
     std::string bytes;
   };
 
-  [[nodiscard]] raft::RecoveredLog Recover(const Machine& machine) const;
+  // nullopt: the log on disk was refused.
+  std::optional<raft::RecoveredLog> Recover(int id);
+  absl::Status Write(int id, const storage::LogWrite& write);
+  absl::StatusOr<std::vector<raft::Entry>> Read(const Machine& machine,
+                                                const storage::LogRead& read) const;
   void DialMissing();
   void BreakLinks(int a, int b);
   void Turn(int id);
