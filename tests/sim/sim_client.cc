@@ -351,6 +351,8 @@ void SimClient::Work(size_t number) {
       ++counts_.releases;
       options_.listener->OnReleaseCalled(*this, task.lock, task.last_token);
     } else {
+      // It was over already, and the machine found out just now.
+      options_.listener->OnHoldLost(*this, task.lock, task.last_token);
       EndTask(number);
     }
     ScheduleTurn();
