@@ -274,6 +274,9 @@ void Simulation::AfterTurn(const SimNode& node) {
 void Simulation::HealCore() {
   std::vector<SimNode*> candidates;
   for (auto& node : nodes_) {
+    if (node->is_wiped()) continue;
+    // Whether a damaged disk is true shows at its start.
+    if (node->was_damaged()) node->Heal();
     if (!node->is_lost()) candidates.push_back(node.get());
   }
   const size_t majority = nodes_.size() / 2 + 1;
@@ -325,8 +328,9 @@ bool Simulation::AllReplicasAlike() const {
   if (leader == nullptr) return false;
   return std::all_of(nodes_.begin(), nodes_.end(), [&](const auto& node) {
     // Their digests were compared with the reference at that index.
-    return node->is_lost() || (node->is_up() && node->node().raft().applied_index() ==
-                                                    leader->node().raft().applied_index());
+    return node->is_lost() || node->is_wiped() ||
+           (node->is_up() &&
+            node->node().raft().applied_index() == leader->node().raft().applied_index());
   });
 }
 
