@@ -1,6 +1,8 @@
 #include "server/net/frame_connection.h"
 
+#include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/socket.h>
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/error.hpp>
@@ -39,18 +41,17 @@ void FrameConnection::Start() {
 }
 
 void FrameConnection::ProbeWhenSilent() {
-  using KeepIdle = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_KEEPIDLE>;
-  using KeepInterval = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_KEEPINTVL>;
-  using KeepCount = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_KEEPCNT>;
-  using UserTimeout = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_USER_TIMEOUT>;
-  error_code ignored;
-  socket_.set_option(KeepIdle(kProbeAfterSeconds), ignored);
-  socket_.set_option(KeepInterval(kProbeEverySeconds), ignored);
-  socket_.set_option(KeepCount(kProbes), ignored);
+  // A socket that refuses one of these is only noticed later to be dead.
+  const auto set = [this](int option, int value) {
+    (void)setsockopt(socket_.native_handle(), IPPROTO_TCP, option, &value, sizeof(value));
+  };
+  set(TCP_KEEPIDLE, kProbeAfterSeconds);
+  set(TCP_KEEPINTVL, kProbeEverySeconds);
+  set(TCP_KEEPCNT, kProbes);
   // The same patience with data that nobody acknowledges, also while probes are answered by a
   // window of zero.
-  socket_.set_option(UserTimeout((kProbeAfterSeconds + kProbes * kProbeEverySeconds) * 1'000),
-                     ignored);
+  set(TCP_USER_TIMEOUT, (kProbeAfterSeconds + kProbes * kProbeEverySeconds) * 1'000);
+  error_code ignored;
   socket_.set_option(asio::socket_base::keep_alive(true), ignored);
 }
 

@@ -42,7 +42,7 @@ class ClientChecks : public ClientListener {
   void OnSessionExpired(SessionId session);
   // A linearizable read of the lock's owner, sent at `asked_at`, is answered now.
   void OnOwnerRead(const std::string& lock, Time asked_at, FencingToken owner);
-  // The log ended this hold otherwise than by its release.
+  // This hold is over in the log.
   void OnHoldEnded(const std::string& lock, FencingToken token);
   // At the end of a run.
   void CheckHistories();

@@ -1,6 +1,7 @@
-// FaultBook: whether an occasion becomes a fault, and how often each kind did.
+// FaultBook: whether an occasion becomes a fault, and how often each kind of fault has struck.
 //
-// Every fault of a run passes through Admit. That is what makes a failing seed shrink: each
+// Every fault of a run passes through Admit; what then really happens is counted by Happened (a
+// disk error that no call ever meets is none). That is what makes a failing seed shrink: each
 // occasion has a number, counted through the run, and a run with some numbers left out is a run
 // with fewer faults. What a fault draws comes from a generator of its own, so that leaving one out
 // does not change the others' dice (it does change what they meet).
@@ -42,18 +43,21 @@ class FaultBook {
   FaultBook(const Swarm& swarm, uint64_t seed, Omissions omitted)
       : swarm_(swarm), random_(seed), omitted_(std::move(omitted)) {}
 
-  // One occasion of a fault that is decided on already (a timed one): true if it is to happen.
-  bool Admit(Fault fault) {
-    if (!on_ || omitted_.Contains(occasions_++)) return false;
-    ++counts_[static_cast<size_t>(fault)];
-    return true;
-  }
+  // One occasion of a fault that is decided on already (a timed one): true if it is to be tried.
+  bool Admit() { return on_ && !omitted_.Contains(occasions_++); }
   // The same, with the dice of its kind's rate (per message or on occasion).
-  bool Strikes(Fault fault) {
+  bool Chooses(Fault fault) {
     const uint64_t rate = swarm_.rate(fault);
     if (rate == 0 || !on_) return false;
     const uint64_t of = ShapeOf(fault) == FaultShape::kPerMessage ? 100'000 : 100;
-    return random_.Chance(rate, of) && Admit(fault);
+    return random_.Chance(rate, of) && Admit();
+  }
+  void Happened(Fault fault) { ++counts_[static_cast<size_t>(fault)]; }
+  // Chooses, for what surely happens when it is tried.
+  bool Strikes(Fault fault) {
+    const bool strikes = Chooses(fault);
+    if (strikes) Happened(fault);
+    return strikes;
   }
   // Off: no occasion is one, and none is counted.
   void set_on(bool on) { on_ = on; }

@@ -26,7 +26,7 @@ void FaultInjector::Start() {
 void FaultInjector::Repeat(Fault fault) {
   const auto mean = static_cast<Time>(swarm_.rate(fault));
   After(Pick(1, 2 * mean), [this, fault] {
-    if (world_.faults->Admit(fault)) Inject(fault);
+    if (world_.faults->Admit()) Inject(fault);
     Repeat(fault);
   });
 }
@@ -41,8 +41,13 @@ void FaultInjector::After(Time delay, std::function<void()> action) {
 void FaultInjector::Inject(Fault fault) {
   if (trace_) trace_(absl::StrCat("fault: ", FaultName(fault)));
   // Each of these knows some of the kinds.
-  (void)(InjectNetwork(fault) || InjectPartition(fault) || InjectProcess(fault) ||
-         InjectDisk(fault) || InjectClient(fault));
+  for (const auto inject :
+       {&FaultInjector::InjectNetwork, &FaultInjector::InjectPartition,
+        &FaultInjector::InjectProcess, &FaultInjector::InjectDisk, &FaultInjector::InjectClient}) {
+    const Effect effect = (this->*inject)(fault);
+    if (effect == Effect::kStruck) world_.faults->Happened(fault);
+    if (effect != Effect::kOther) return;
+  }
 }
 
 void FaultInjector::OnExit(SimNode& node) {
@@ -69,32 +74,30 @@ void FaultInjector::Flap(HostId a, HostId b, uint64_t times) {
   });
 }
 
-bool FaultInjector::InjectNetwork(Fault fault) {
+FaultInjector::Effect FaultInjector::InjectNetwork(Fault fault) {
   SimNetwork& network = *world_.network;
   const Time now = world_.scheduler->now();
   const auto [from, to] = AnyPath();
   switch (fault) {
     case Fault::kConnectionReset:
-      network.ResetOne(HostId(0), &random_);
-      return true;
+      return StruckIf(network.ResetOne(&random_));
     case Fault::kHalfOpen:
-      network.HalfOpenOne(&random_, now + Pick(kSeconds, 8 * kSeconds));
-      return true;
+      return StruckIf(network.HalfOpenOne(&random_, now + Pick(kSeconds, 8 * kSeconds)));
     case Fault::kPathClogged:
       network.Clog(from, to, now + Pick(50 * kMillis, 5 * kSeconds));
-      return true;
+      return Effect::kStruck;
     case Fault::kPathSlow: {
       const HostId a = from;
       const HostId b = to;
       network.SetBandwidth(a, b, random_.Between(2'000, 50'000));
       After(Pick(kSeconds, 6 * kSeconds), [&network, a, b] { network.SetBandwidth(a, b, 0); });
-      return true;
+      return Effect::kStruck;
     }
     case Fault::kPathFlapping:
       Flap(from, to, random_.Between(3, 12));
-      return true;
+      return Effect::kStruck;
     default:
-      return false;
+      return Effect::kOther;
   }
 }
 
@@ -109,7 +112,7 @@ void FaultInjector::BlockBothWays(Paths* paths, HostId a, HostId b) {
   Block(paths, b, a);
 }
 
-bool FaultInjector::InjectPartition(Fault fault) {
+FaultInjector::Effect FaultInjector::InjectPartition(Fault fault) {
   const auto& nodes = *world_.nodes;
   const auto& clients = *world_.clients;
   const HostId victim = AnyNode().host();
@@ -159,21 +162,24 @@ bool FaultInjector::InjectPartition(Fault fault) {
       break;
     }
     default:
-      return false;
+      return Effect::kOther;
   }
+  const Effect effect = StruckIf(!paths.empty());
   After(Pick(50 * kMillis, 5 * kSeconds), [this, paths = std::move(paths)] {
     for (const auto& [from, to] : paths) world_.network->Unblock(from, to);
   });
-  return true;
+  return effect;
 }
 
 // ---- Processes
 
-void FaultInjector::Crash(SimNode& node, Time down_for) {
+bool FaultInjector::Crash(SimNode& node, Time down_for) {
+  if (!node.is_up()) return false;
   node.Crash();
   After(down_for, [&node] {
     if (!node.is_up()) node.Start();
   });
+  return true;
 }
 
 void FaultInjector::LoopRestarts(SimNode& node, uint64_t times) {
@@ -182,49 +188,63 @@ void FaultInjector::LoopRestarts(SimNode& node, uint64_t times) {
   After(Pick(60 * kMillis, 400 * kMillis), [this, &node, times] { LoopRestarts(node, times - 1); });
 }
 
-bool FaultInjector::InjectProcess(Fault fault) {
+FaultInjector::Effect FaultInjector::InjectProcess(Fault fault) {
   auto& nodes = *world_.nodes;
   SimNode& node = AnyNode();
+  bool struck = false;
   switch (fault) {
     case Fault::kNodeCrash:
-      Crash(node, Pick(20 * kMillis, 4 * kSeconds));
-      return true;
-    case Fault::kClusterCrash:
-      for (auto& each : nodes) Crash(*each, Pick(20 * kMillis, 2 * kSeconds));
-      return true;
+      return StruckIf(Crash(node, Pick(20 * kMillis, 4 * kSeconds)));
+    case Fault::kClusterCrash: {
+      // All at once, or each in what it writes next.
+      const bool in_write = swarm_.has(Fault::kCrashInWrite) && random_.Chance(1, 2);
+      for (auto& each : nodes) {
+        struck |= each->is_up();
+        if (in_write) {
+          each->CrashInNextWrite();
+        } else {
+          Crash(*each, Pick(20 * kMillis, 2 * kSeconds));
+        }
+      }
+      return StruckIf(struck);
+    }
+    case Fault::kCrashInWrite:
+      node.CrashInNextWrite();
+      return Effect::kNone;  // counts when it happens
     case Fault::kMajorityCrash:
       for (size_t i = 0; i <= nodes.size() / 2; ++i) {
-        Crash(*nodes[(node.node_id().value() + i) % nodes.size()], Pick(kMillis, 2 * kSeconds));
+        struck |=
+            Crash(*nodes[(node.node_id().value() + i) % nodes.size()], Pick(kMillis, 2 * kSeconds));
       }
-      return true;
+      return StruckIf(struck);
     case Fault::kLeaderCrash:
       for (auto& each : nodes) {
         if (each->is_up() && each->node().raft().is_leader()) {
-          Crash(*each, Pick(20 * kMillis, 3 * kSeconds));
+          struck |= Crash(*each, Pick(20 * kMillis, 3 * kSeconds));
         }
       }
-      return true;
+      return StruckIf(struck);
     case Fault::kRestartLoop:
+      if (!node.is_up()) return Effect::kNone;
       LoopRestarts(node, random_.Between(3, 8));
-      return true;
+      return Effect::kStruck;
     case Fault::kOrderlyRestart:
+      if (!node.is_up() || node.is_paused()) return Effect::kNone;
       node.Stop();
-      After(Pick(20 * kMillis, 500 * kMillis), [&node] {
-        if (!node.is_up()) node.Start();
-      });
-      return true;
+      return Effect::kStruck;
     case Fault::kNodePause:
     case Fault::kNodeSuspend:
-      if (node.is_paused()) return true;
+      if (!node.is_up() || node.is_paused()) return Effect::kNone;
       node.Pause(fault == Fault::kNodeSuspend);
       After(Pick(10 * kMillis, 4 * kSeconds), [&node] { node.Resume(); });
-      return true;
+      return Effect::kStruck;
     case Fault::kNodeSlow:
+      if (!node.is_up()) return Effect::kNone;
       node.set_is_slow(true);
       After(Pick(500 * kMillis, 5 * kSeconds), [&node] { node.set_is_slow(false); });
-      return true;
+      return Effect::kStruck;
     default:
-      return false;
+      return Effect::kOther;
   }
 }
 
@@ -237,100 +257,99 @@ bool FaultInjector::MayDamage(const SimNode& node) const {
   return damaged < (world_.nodes->size() - 1) / 2;
 }
 
-void FaultInjector::DamageDisk(SimNode& node, SimNode::Damage damage) {
-  if (node.is_lost() || !MayDamage(node)) return;
+bool FaultInjector::DamageDisk(SimNode& node, SimNode::Damage damage) {
+  if (node.is_lost() || !MayDamage(node)) return false;
   node.Crash();
-  node.DamageDisk(damage);
+  const bool struck = node.DamageDisk(damage);
   After(Pick(20 * kMillis, 2 * kSeconds), [&node] {
     if (!node.is_up()) node.Start();
   });
+  return struck;
 }
 
-bool FaultInjector::InjectDisk(Fault fault) {
+FaultInjector::Effect FaultInjector::InjectDisk(Fault fault) {
   SimNode& node = AnyNode();
   switch (fault) {
+    // These count when the process meets them.
     case Fault::kWriteError:
-      node.FailNextWrite();
-      return true;
     case Fault::kSyncError:
-      node.FailNextSync();
-      return true;
     case Fault::kReadError:
-      node.FailNextRead();
-      return true;
+      node.FailNext(fault);
+      return Effect::kNone;
     case Fault::kDiskFull:
       node.FillDisk();
       After(Pick(kSeconds, 6 * kSeconds), [&node] { node.FreeDisk(); });
-      return true;
+      return Effect::kNone;
     case Fault::kDiskSlow:
       node.set_disk_is_slow(true);
       After(Pick(100 * kMillis, 4 * kSeconds), [&node] { node.set_disk_is_slow(false); });
-      return true;
+      return Effect::kStruck;
     case Fault::kSyncStall:
       node.StallDisk(Pick(200 * kMillis, 6 * kSeconds));
-      return true;
+      return Effect::kStruck;
     case Fault::kBitRot:
-      DamageDisk(node, SimNode::Damage::kBitRot);
-      return true;
+      return StruckIf(DamageDisk(node, SimNode::Damage::kBitRot));
     case Fault::kSectorUnreadable:
-      DamageDisk(node, SimNode::Damage::kUnreadable);
-      return true;
+      return StruckIf(DamageDisk(node, SimNode::Damage::kUnreadable));
     case Fault::kMisdirectedWrite:
-      DamageDisk(node, SimNode::Damage::kMisdirected);
-      return true;
+      return StruckIf(DamageDisk(node, SimNode::Damage::kMisdirected));
     case Fault::kStaleFile:
       node.CopyAFile();
-      After(Pick(2 * kSeconds, 10 * kSeconds),
-            [this, &node] { DamageDisk(node, SimNode::Damage::kStaleFile); });
-      return true;
+      After(Pick(2 * kSeconds, 10 * kSeconds), [this, &node, fault] {
+        if (DamageDisk(node, SimNode::Damage::kStaleFile)) world_.faults->Happened(fault);
+      });
+      return Effect::kNone;
     case Fault::kDiskWiped:
-      DamageDisk(node, SimNode::Damage::kWiped);
-      return true;
+      return StruckIf(DamageDisk(node, SimNode::Damage::kWiped));
     case Fault::kWallStepForward:
       node.StepWallClock(static_cast<int64_t>(random_.Between(1, 3 * kHourMs)));
-      return true;
+      return Effect::kStruck;
     case Fault::kWallStepBack:
       node.StepWallClock(-static_cast<int64_t>(random_.Between(1, 3 * kHourMs)));
-      return true;
+      return Effect::kStruck;
     default:
-      return false;
+      return Effect::kOther;
   }
 }
 
 // ---- Clients
 
-bool FaultInjector::InjectClient(Fault fault) {
+FaultInjector::Effect FaultInjector::InjectClient(Fault fault) {
   SimNetwork& network = *world_.network;
   SimClient& client = AnyClient();
+  bool struck = false;
   switch (fault) {
     case Fault::kClientCrash:
     case Fault::kClientCrashHolding: {
-      SimClient* victim = &client;
+      SimClient* victim = fault == Fault::kClientCrash ? &client : nullptr;
       for (auto& each : *world_.clients) {
         if (fault == Fault::kClientCrashHolding && each->IsHolding()) victim = each.get();
       }
+      if (victim == nullptr || !victim->is_up()) return Effect::kNone;
       victim->Crash();
       After(Pick(10 * kMillis, 3 * kSeconds), [victim] {
         if (!victim->is_up()) victim->Start();
       });
-      return true;
+      return Effect::kStruck;
     }
     case Fault::kClientPause:
     case Fault::kClientPauseBeyondTtl: {
-      if (client.is_paused()) return true;
+      if (!client.is_up() || client.is_paused()) return Effect::kNone;
       client.Pause();
       const Time ttl = swarm_.ttl_ms * kMillis;
       After(fault == Fault::kClientPause ? Pick(10 * kMillis, ttl) : Pick(ttl, 3 * ttl),
             [&client] { client.Resume(); });
-      return true;
+      return Effect::kStruck;
     }
     case Fault::kClientLateRetry:
+      if (client.sent().empty()) return Effect::kNone;
       After(Pick(10 * kMillis, 3 * kSeconds),
             [this, sent = client.sent()] { world_.stranger->SendAgain(AnyNode().host(), sent); });
-      return true;
+      return Effect::kStruck;
     case Fault::kClientMoved:
       for (auto& node : *world_.nodes) {
         if (client.server_address() != absl::StrCat("node-", node->node_id(), ":7420")) continue;
+        struck = true;
         const HostId a = node->host();
         const HostId b = client.host();
         network.ResetAllOf(b);
@@ -340,20 +359,20 @@ bool FaultInjector::InjectClient(Fault fault) {
           network.Unblock(b, a);
         });
       }
-      return true;
+      return StruckIf(struck);
     case Fault::kReconnectCrowd:
-      for (auto& each : *world_.clients) network.ResetAllOf(each->host());
-      return true;
+      for (auto& each : *world_.clients) struck |= network.ResetAllOf(each->host());
+      return StruckIf(struck);
     case Fault::kClientReadsSlowly: {
       const Time until = world_.scheduler->now() + Pick(100 * kMillis, 4 * kSeconds);
       for (auto& node : *world_.nodes) network.Clog(node->host(), client.host(), until);
-      return true;
+      return Effect::kStruck;
     }
     case Fault::kHostileBytes:
       world_.stranger->SendGarbage(AnyNode().host(), client.sent());
-      return true;
+      return Effect::kStruck;
     default:
-      return false;
+      return Effect::kOther;
   }
 }
 

@@ -47,14 +47,21 @@ class FaultInjector {
  private:
   using Paths = std::vector<std::pair<HostId, HostId>>;
 
+  enum class Effect : uint8_t {
+    kOther,   // not one of this function's kinds
+    kNone,    // nothing happened (yet): there was nothing to do it to
+    kStruck,  // it happened
+  };
+
   void Repeat(Fault fault);
   void Inject(Fault fault);
-  bool InjectNetwork(Fault fault);
-  bool InjectPartition(Fault fault);
-  bool InjectProcess(Fault fault);
-  bool InjectDisk(Fault fault);
-  bool InjectClient(Fault fault);
+  Effect InjectNetwork(Fault fault);
+  Effect InjectPartition(Fault fault);
+  Effect InjectProcess(Fault fault);
+  Effect InjectDisk(Fault fault);
+  Effect InjectClient(Fault fault);
 
+  static Effect StruckIf(bool struck) { return struck ? Effect::kStruck : Effect::kNone; }
   [[nodiscard]] Time Pick(Time low, Time high) {
     return static_cast<Time>(
         random_.Between(static_cast<uint64_t>(low), static_cast<uint64_t>(high)));
@@ -63,13 +70,14 @@ class FaultInjector {
   SimClient& AnyClient() { return *(*world_.clients)[random_.Below(world_.clients->size())]; }
   std::pair<HostId, HostId> AnyPath();
   void After(Time delay, std::function<void()> action);
-  void Crash(SimNode& node, Time down_for);
+  // These say whether they found something to do.
+  bool Crash(SimNode& node, Time down_for);
   void Flap(HostId a, HostId b, uint64_t times);
   void LoopRestarts(SimNode& node, uint64_t times);
   void Block(Paths* paths, HostId from, HostId to);
   void BlockBothWays(Paths* paths, HostId a, HostId b);
   [[nodiscard]] bool MayDamage(const SimNode& node) const;
-  void DamageDisk(SimNode& node, SimNode::Damage damage);
+  bool DamageDisk(SimNode& node, SimNode::Damage damage);
 
   const World world_;
   const Swarm swarm_;

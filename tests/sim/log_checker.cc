@@ -14,7 +14,7 @@ namespace lockd::sim {
 namespace {
 
 // The walk over all of a node's log in memory is made at every so many of its turns.
-constexpr uint64_t kWholeLogCheckEveryTurns = 256;
+constexpr uint64_t kWholeLogCheckEveryTurns = 1'024;
 
 }  // namespace
 
@@ -162,6 +162,7 @@ void LogChecker::NoteAcquires(const state::Batch& batch) {
     const auto* acquire = std::get_if<state::Acquire>(&command);
     if (acquire == nullptr) continue;
     locks_.try_emplace({acquire->mutation.session, acquire->mutation.sequence}, acquire->name);
+    owners_.try_emplace(acquire->name);
   }
 }
 
@@ -189,18 +190,22 @@ void LogChecker::CheckGrants(const state::Batch* batch, const state::ApplyResult
   for (const auto& [token, holder] : grants) CheckGrant(holder.first, holder.second, token);
 }
 
+// A session's holds may be freed entries before its end is reported, so holds are looked up rather
+// than concluded from events.
 void LogChecker::TellEnds(const state::ApplyResult& result) {
+  for (auto& [lock, owner] : owners_) {
+    const FencingToken now = reference_.GetLock(lock).token;
+    if (owner != now && !owner.is_zero()) listeners_.on_hold_ended(lock, owner);
+    owner = now;
+  }
+  // Granted and gone within this entry.
+  for (const auto& [token, lock] : std::exchange(granted_, {})) {
+    if (owners_.at(lock) != token) listeners_.on_hold_ended(lock, token);
+  }
   for (const state::Event& event : result.events) {
-    if (const auto* expired = std::get_if<state::HoldExpired>(&event)) {
-      listeners_.on_hold_ended(locks_.at(grants_.at(expired->token)), expired->token);
-    } else if (const auto* ended = std::get_if<state::SessionEnded>(&event)) {
-      for (const FencingToken token : tokens_[ended->session]) {
-        listeners_.on_hold_ended(locks_.at(grants_.at(token)), token);
-      }
-      tokens_.erase(ended->session);
-      if (ended->reason != state::SessionEndReason::kClosed) {
-        listeners_.on_session_expired(ended->session);
-      }
+    const auto* ended = std::get_if<state::SessionEnded>(&event);
+    if (ended != nullptr && ended->reason != state::SessionEndReason::kClosed) {
+      listeners_.on_session_expired(ended->session);
     }
   }
 }
@@ -215,7 +220,7 @@ void LogChecker::CheckGrant(SessionId session, Sequence acquire, FencingToken to
   LOCKD_CHECK(token > last_token_, "TokensIncrease: ", token, " after ", last_token_);
   last_token_ = token;
   grants_.emplace(token, std::make_pair(session, acquire));
-  tokens_[session].push_back(token);
+  granted_.emplace_back(token, locks_.at({session, acquire}));
 }
 
 }  // namespace lockd::sim

@@ -44,7 +44,7 @@ class LogChecker {
     std::function<void(const raft::Entry&)> on_committed;
     // The log ends a session by itself (not by a close).
     std::function<void(SessionId)> on_session_expired;
-    // The log ends a hold otherwise than by its release.
+    // A hold is over in the log, whatever ended it.
     std::function<void(const std::string& lock, FencingToken)> on_hold_ended;
   };
   explicit LogChecker(Listeners listeners);
@@ -92,7 +92,8 @@ class LogChecker {
   FencingToken last_token_;
   std::map<FencingToken, std::pair<SessionId, Sequence>> grants_;
   std::map<std::pair<SessionId, Sequence>, std::string> locks_;  // what each acquire asks for
-  std::map<SessionId, std::vector<FencingToken>> tokens_;        // of live sessions
+  std::map<std::string, FencingToken> owners_;                   // of each lock, zero: free
+  std::vector<std::pair<FencingToken, std::string>> granted_;    // in the present entry
 };
 
 }  // namespace lockd::sim

@@ -291,23 +291,28 @@ std::vector<LinkId> SimNetwork::EstablishedOf(HostId host) const {
   return established;
 }
 
-void SimNetwork::ResetOne(HostId host, Random* random) {
-  const std::vector<LinkId> established = EstablishedOf(host);
-  if (!established.empty()) Break(established[random->Below(established.size())]);
-}
-
-void SimNetwork::ResetAllOf(HostId host) {
-  for (const LinkId link : EstablishedOf(host)) Break(link);
-}
-
-void SimNetwork::HalfOpenOne(Random* random, Time until) {
+bool SimNetwork::ResetOne(Random* random) {
   const std::vector<LinkId> established = EstablishedOf(HostId(0));
-  if (established.empty()) return;
+  if (established.empty()) return false;
+  Break(established[random->Below(established.size())]);
+  return true;
+}
+
+bool SimNetwork::ResetAllOf(HostId host) {
+  const std::vector<LinkId> established = EstablishedOf(host);
+  for (const LinkId link : established) Break(link);
+  return !established.empty();
+}
+
+bool SimNetwork::HalfOpenOne(Random* random, Time until) {
+  const std::vector<LinkId> established = EstablishedOf(HostId(0));
+  if (established.empty()) return false;
   const LinkId id = established[random->Below(established.size())];
   links_.at(id).is_dead = true;
   scheduler_->At(until, [this, id] {
     if (links_.contains(id)) Break(id);
   });
+  return true;
 }
 
 // ---- Paths

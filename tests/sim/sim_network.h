@@ -77,12 +77,12 @@ class SimNetwork {
   void Clog(HostId from, HostId to, Time until);
   // So many bytes a second; 0: no limit.
   void SetBandwidth(HostId from, HostId to, uint64_t bytes_per_second);
-  // Breaks one established connection of this host (zero: of any), if there is one.
-  void ResetOne(HostId host, Random* random);
-  void ResetAllOf(HostId host);
+  // Breaks one established connection, or all of a host; false: there is none.
+  bool ResetOne(Random* random);
+  bool ResetAllOf(HostId host);
   // One established connection carries nothing from now on; after `until` both sides hear that it
-  // is gone.
-  void HalfOpenOne(Random* random, Time until);
+  // is gone. False: there is none.
+  bool HalfOpenOne(Random* random, Time until);
   // All paths as new.
   void Heal();
 
@@ -126,6 +126,7 @@ class SimNetwork {
   void Arrive(LinkId id, int to, std::string bytes);
   void Break(LinkId id);
   void TellClosed(LinkId id, int side);
+  // Zero: of any host.
   std::vector<LinkId> EstablishedOf(HostId host) const;
 
   Scheduler* const scheduler_;

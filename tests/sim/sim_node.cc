@@ -44,7 +44,7 @@ std::optional<storage::OpenedLog> SimNode::OpenLog() {
   options.segment_bytes = kSegmentBytes;
   options.tail_bytes_max = kTailBytesMax;
   options.new_log_base = options_.log_base;
-  if (life_ > 1 && faults_->Strikes(Fault::kCrashInRecovery)) {
+  if (life_ > 1 && faults_->Chooses(Fault::kCrashInRecovery)) {
     disk_.CutPowerAt(random_.Between(1, 8));
   }
   absl::StatusOr<storage::OpenedLog> opened = storage::LogStore::Open(&disk_, options);
@@ -54,7 +54,8 @@ std::optional<storage::OpenedLog> SimNode::OpenLog() {
   }
   const std::string why(opened.status().message());
   const bool power_went = !disk_.power_is_on();
-  const bool may_fail = power_went || disk_fails_ || disk_is_full_;
+  if (power_went) faults_->Happened(Fault::kCrashInRecovery);
+  const bool may_fail = power_went || IsExplained();
   opened = absl::CancelledError();  // closes its files
   EndProcess(power_went ? DrawUnsynced() : storage::MemFileSystem::Unsynced::kKept);
   if (may_fail) {
@@ -127,24 +128,39 @@ void SimNode::Start() {
 
 storage::MemFileSystem::Unsynced SimNode::DrawUnsynced() {
   using Unsynced = storage::MemFileSystem::Unsynced;
-  if (faults_->Strikes(Fault::kUnsyncedGarbled)) return Unsynced::kRandomGarbled;
-  if (faults_->Strikes(Fault::kUnsyncedReordered)) return Unsynced::kRandom;
-  if (faults_->Strikes(Fault::kUnsyncedLost)) return Unsynced::kLost;
+  constexpr std::pair<Fault, Unsynced> kFates[] = {
+      {Fault::kUnsyncedGarbled, Unsynced::kRandomGarbled},
+      {Fault::kUnsyncedReordered, Unsynced::kRandom},
+      {Fault::kUnsyncedLost, Unsynced::kLost},
+  };
+  for (const auto& [fault, fate] : kFates) {
+    if (!faults_->Chooses(fault)) continue;
+    if (disk_.unsynced_sectors() > 0) faults_->Happened(fault);
+    return fate;
+  }
   return Unsynced::kKept;  // the process died, not the machine
 }
 
 void SimNode::Crash() {
   if (!is_up()) return;
   Trace("crashes");
-  if (!disk_jobs_.empty()) {
-    if (const auto* write = std::get_if<storage::LogWrite>(&disk_jobs_.front());
-        write != nullptr && faults_->Strikes(Fault::kCrashInWrite)) {
-      disk_.CutPowerAt(random_.Between(1, 3));
-      shadow_.OnWriteStarted(*write);
-      (void)store_->Write(*write);  // fails somewhere, or is whole and was never acknowledged
-    }
-  }
   EndProcess(DrawUnsynced());
+}
+
+void SimNode::CrashInNextWrite() {
+  if (is_up()) crashes_in_write_ = true;
+}
+
+// The power goes before, between or after the steps of this write: it fails somewhere, or it is
+// whole and was never acknowledged.
+void SimNode::CrashIn(const storage::LogWrite& write) {
+  Trace("crashes in a write");
+  faults_->Happened(Fault::kCrashInWrite);
+  disk_.CutPowerAt(random_.Between(1, 3));
+  shadow_.OnWriteStarted(write);
+  (void)store_->Write(write);
+  EndProcess(DrawUnsynced());
+  options_.on_exit(*this);
 }
 
 void SimNode::Stop() {
@@ -152,7 +168,10 @@ void SimNode::Stop() {
   Trace("is told to stop");
   node_->OnStop();
   RunTurn();
-  InProcessAfter(5 * kMillis, [this] { EndProcess(storage::MemFileSystem::Unsynced::kKept); });
+  InProcessAfter(5 * kMillis, [this] {
+    EndProcess(storage::MemFileSystem::Unsynced::kKept);
+    options_.on_exit(*this);
+  });
 }
 
 void SimNode::EndProcess(storage::MemFileSystem::Unsynced unsynced) {
@@ -167,7 +186,8 @@ void SimNode::EndProcess(storage::MemFileSystem::Unsynced unsynced) {
   is_turn_scheduled_ = false;
   timer_at_ = SimClock::kNever;
   clock_.GoOn();
-  disk_fails_ = false;
+  due_.reset();
+  crashes_in_write_ = false;
   ++life_;  // what is scheduled for the old life finds another one
   disk_.Crash(unsynced, &random_);
   network_->SetUp(options_.host, false);
@@ -203,17 +223,19 @@ void SimNode::Resume() {
 
 // ---- Damage
 
-void SimNode::FailNextWrite() {
-  disk_fails_ = true;
-  disk_.FailNextWrite();
+void SimNode::FailNext(Fault fault) {
+  if (!is_up()) return;
+  due_ = fault;
+  if (fault == Fault::kWriteError) disk_.FailNextWrite();
+  if (fault == Fault::kSyncError) disk_.FailNextSync();
+  if (fault == Fault::kReadError) disk_.FailReadAt(1);
 }
-void SimNode::FailNextSync() {
-  disk_fails_ = true;
-  disk_.FailNextSync();
-}
-void SimNode::FailNextRead() {
-  disk_fails_ = true;
-  disk_.FailReadAt(random_.Between(1, 4));
+
+bool SimNode::IsExplained() {
+  const std::optional<Fault> met = std::exchange(due_, std::nullopt);
+  if (met.has_value()) faults_->Happened(*met);
+  if (disk_is_full_) faults_->Happened(Fault::kDiskFull);
+  return met.has_value() || disk_is_full_;
 }
 
 void SimNode::FillDisk() {
@@ -229,7 +251,8 @@ void SimNode::Heal() {
   if (is_lost_) return;
   FreeDisk();
   disk_.ForgetFaults();
-  disk_fails_ = false;
+  due_.reset();
+  crashes_in_write_ = false;
   disk_is_slow_ = false;
   is_slow_ = false;
   disk_stall_ = 0;
@@ -522,10 +545,14 @@ void SimNode::FinishDiskJob() {
   node::DiskJob job = std::move(disk_jobs_.front());
   disk_jobs_.pop_front();
   if (auto* write = std::get_if<storage::LogWrite>(&job)) {
+    if (crashes_in_write_) {
+      CrashIn(*write);
+      return;
+    }
     shadow_.OnWriteStarted(*write);
     const absl::Status status = store_->Write(*write);
     if (!status.ok()) {
-      LOCKD_CHECK(disk_fails_ || disk_is_full_, "write failed: ", std::string(status.message()));
+      LOCKD_CHECK(IsExplained(), "write failed: ", std::string(status.message()));
       Exit(std::string(status.message()));
       return;
     }
@@ -539,8 +566,7 @@ void SimNode::FinishDiskJob() {
     const auto& read = std::get<storage::LogRead>(job);
     absl::StatusOr<std::vector<raft::Entry>> entries = store_->Read(read);
     if (!entries.ok()) {
-      LOCKD_CHECK(disk_fails_ || was_damaged_,
-                  "read failed: ", std::string(entries.status().message()));
+      LOCKD_CHECK(IsExplained(), "read failed: ", std::string(entries.status().message()));
       Exit(std::string(entries.status().message()));
       return;
     }

@@ -63,7 +63,9 @@ class SimNode : public Host {
   void Start();
   // Power off, or only the process; what the disk keeps is drawn from the swarm.
   void Crash();
-  // An orderly stop: what the node says last is sent, then it is gone.
+  // The same within the disk write that it begins next; then it should be started again.
+  void CrashInNextWrite();
+  // An orderly stop: what the node says last is sent, then it is gone, to be started again.
   void Stop();
   // The process stands still; what arrives waits. `suspended`: its monotonic clock too.
   void Pause(bool suspended);
@@ -74,9 +76,8 @@ class SimNode : public Host {
   void set_disk_is_slow(bool slow) { disk_is_slow_ = slow; }
   // The job that is begun next takes so much longer.
   void StallDisk(Time stall) { disk_stall_ = stall; }
-  void FailNextWrite();
-  void FailNextSync();
-  void FailNextRead();
+  // The next call of that kind fails; the fault counts when the process ends by it.
+  void FailNext(Fault fault);  // kWriteError, kSyncError, kReadError
   // No file grows any more, until Free.
   void FillDisk();
   void FreeDisk();
@@ -121,8 +122,11 @@ class SimNode : public Host {
   // The same after a delay.
   void InProcessAfter(Time delay, std::function<void()> action);
   void EndProcess(storage::MemFileSystem::Unsynced unsynced);
+  void CrashIn(const storage::LogWrite& write);
   // The process ends by itself.
   void Exit(const std::string& why);
+  // Whether something that was done to the disk explains a failed call; counts it.
+  bool IsExplained();
   void Lose(const std::string& why);
   storage::MemFileSystem::Unsynced DrawUnsynced();
   std::optional<storage::OpenedLog> OpenLog();
@@ -155,7 +159,7 @@ class SimNode : public Host {
   bool disk_is_slow_ = false;
   bool disk_is_full_ = false;
   Time disk_stall_ = 0;
-  bool disk_fails_ = false;  // an error is due: the process may end by it
+  std::optional<Fault> due_;  // an error of the disk that no call has met yet
   bool was_damaged_ = false;
   bool is_wiped_ = false;
   bool is_lost_ = false;
@@ -165,6 +169,7 @@ class SimNode : public Host {
   // The process: gone at a crash.
   uint64_t life_ = 0;
   bool is_paused_ = false;
+  bool crashes_in_write_ = false;
   bool is_slow_ = false;
   std::unique_ptr<node::Node> node_;
   std::unique_ptr<storage::LogStore> store_;

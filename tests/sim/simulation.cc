@@ -387,6 +387,23 @@ void Simulation::Converge() {
 
 }  // namespace
 
+void SimReport::Add(const SimReport& other) {
+  simulated += other.simulated;
+  events += other.events;
+  committed += other.committed;
+  acquires += other.acquires;
+  operations += other.operations;
+  grants += other.grants;
+  reads += other.reads;
+  works += other.works;
+  stale_writes_refused += other.stale_writes_refused;
+  losses += other.losses;
+  nodes_lost += other.nodes_lost;
+  fault_occasions += other.fault_occasions;
+  for (size_t i = 0; i < kFaultCount; ++i) faults[i] += other.faults[i];
+  for (size_t i = 0; i < kReachCount; ++i) marks[i] += other.marks[i];
+}
+
 SimReport RunSimulation(const SimOptions& options) {
   const ReachCounters before = ReachCounts();
   SimReport report = Simulation(options).Run();

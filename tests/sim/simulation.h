@@ -41,6 +41,7 @@ struct SimOptions {
   SimProgress* progress = nullptr;
 };
 
+// All but the hash add up over runs.
 struct SimReport {
   uint64_t hash = 0;
   Time simulated = 0;
@@ -57,6 +58,8 @@ struct SimReport {
   uint64_t fault_occasions = 0;
   FaultCounts faults{};
   ReachCounters marks{};  // of this run
+
+  void Add(const SimReport& other);
 };
 
 [[nodiscard]] SimReport RunSimulation(const SimOptions& options);

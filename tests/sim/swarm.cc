@@ -42,7 +42,7 @@ constexpr std::array<FaultSpec, kFaultCount> kSpecs = {{
     {"cluster-crash", kTimed, 10_s, 60_s},
     {"majority-crash", kTimed, 10_s, 60_s},
     {"leader-crash", kTimed, 3_s, 30_s},
-    {"crash-in-write", kOccasion, 20, 80},
+    {"crash-in-write", kTimed, 2_s, 20_s},
     {"crash-in-recovery", kOccasion, 5, 40},
     {"restart-loop", kTimed, 10_s, 60_s},
     {"orderly-restart", kTimed, 5_s, 40_s},
@@ -91,7 +91,7 @@ FaultShape ShapeOf(Fault fault) {
   return kSpecs[static_cast<size_t>(fault)].shape;
 }
 
-Swarm Swarm::Draw(Random* random, bool calm) {
+Swarm Swarm::Draw(Random* random) {
   Swarm swarm;
   swarm.nodes = random->Chance(1, 8) ? 3 : 5;
   swarm.clients = random->Between(4, 9);
@@ -102,11 +102,11 @@ Swarm Swarm::Draw(Random* random, bool calm) {
   for (size_t i = 0; i < kFaultCount; ++i) {
     const bool on = random->Chance(percent_on, 100);
     const uint64_t rate = random->Between(kSpecs[i].low, kSpecs[i].high);
-    if (on && !calm) swarm.rates[i] = rate;
+    if (on) swarm.rates[i] = rate;
   }
   swarm.clock_rate_ppm_max = swarm.has(Fault::kClockDrift) ? 2'480 : 0;
-  if (random->Chance(1, 3)) {
-    swarm.heartbeat_ms = static_cast<int64_t>(random->Between(40, 200));
+  if (random->Chance(1, 2)) {
+    swarm.heartbeat_ms = static_cast<int64_t>(random->Between(50, 200));
     swarm.election_ms_min = swarm.heartbeat_ms * static_cast<int64_t>(random->Between(5, 10));
     swarm.election_ms_max = 2 * swarm.election_ms_min;
   }

@@ -117,8 +117,7 @@ struct Swarm {
   Time think_mean = 200 * kMillis;     // between two operations of a client's task
   Time hold_mean = 30 * kMillis;
 
-  // `calm`: no faults at all.
-  [[nodiscard]] static Swarm Draw(Random* random, bool calm = false);
+  [[nodiscard]] static Swarm Draw(Random* random);
 };
 
 }  // namespace lockd::sim

@@ -27,9 +27,9 @@ struct MemFileSystem::Inode {
     bytes.copy(cached.data() + offset, bytes.size());
     const uint64_t last = (offset + bytes.size() - 1) / kSectorBytes;
     for (uint64_t sector = offset / kSectorBytes; sector <= last; ++sector) {
-      dirty.insert(sector);
-      forgotten.erase(sector);
-      unreadable.erase(sector);
+      dirty.insert(dirty.end(), sector);  // mostly behind all others
+      if (!forgotten.empty()) forgotten.erase(sector);
+      if (!unreadable.empty()) unreadable.erase(sector);
     }
   }
   // Copies one sector between two states of the file, growing `to` if need be.

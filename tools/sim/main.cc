@@ -57,7 +57,8 @@ int Replay(const SimOptions& run, bool trace) {
 
 // Prints the trace of what is left; the process ends in it, at the invariant that breaks.
 int ShrinkAndShow(uint64_t seed, uint64_t tries) {
-  const Shrunk shrunk = Shrink(seed, tries);
+  const Shrunk shrunk =
+      Shrink(seed, tries, [](const SimOptions& options) { (void)RunSimulation(options); });
   if (shrunk.broken.empty()) {
     std::printf("seed %lu does not fail\n", seed);
     return 0;

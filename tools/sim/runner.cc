@@ -32,8 +32,8 @@ void ProgressLine::Show(const Totals& totals) {
   const double seconds = std::chrono::duration<double>(now - began_).count();
   std::fprintf(
       stderr, "%s%lu seeds, %.2f simulated hours, %lu faults, %.0f events/s, %lu violations%s",
-      on_terminal ? "\r" : "", totals.seeds, totals.simulated_hours, totals.fault_count(),
-      static_cast<double>(totals.events) / seconds, totals.violations, on_terminal ? "" : "\n");
+      on_terminal ? "\r" : "", totals.seeds, totals.simulated_hours(), totals.fault_count(),
+      static_cast<double>(totals.sum.events) / seconds, totals.violations, on_terminal ? "" : "\n");
 }
 
 void ProgressLine::End() {
@@ -55,7 +55,10 @@ Totals RunSeeds(uint64_t first, uint64_t last, uint64_t jobs, const Totals& befo
     for (size_t i = polled.size(); i-- > 0;) {
       if (polled[i].revents == 0) continue;
       const Worker::Progress news = workers[i]->Read();
-      if (news.report) totals.Add(*news.report);
+      if (news.report) {
+        ++totals.seeds;
+        totals.sum.Add(*news.report);
+      }
       if (!news.ended) continue;
       workers.erase(workers.begin() + static_cast<std::ptrdiff_t>(i));
       if (!news.failed) continue;

@@ -43,7 +43,7 @@ absl::Status SeedLedger::Add(uint64_t first, uint64_t last, const Totals& totals
   next_seed_ = std::max(next_seed_, last + 1);
   std::ofstream file(path_, std::ios::app);
   file << absl::StrFormat("%s %d..%d violations %d hours %.2f", build_, first, last,
-                          totals.violations, totals.simulated_hours);
+                          totals.violations, totals.simulated_hours());
   for (const uint64_t seed : totals.failed_seeds) file << " failed " << seed;
   file << '\n';
   file.flush();

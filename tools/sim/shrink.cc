@@ -27,23 +27,22 @@ struct Remains {
 };
 Remains* remains = nullptr;
 
-// "...: Name: details" of a failed check is reduced to the name, so that details may change.
+// Of "broken invariant at FILE: CONDITION: Name: details" only the name is kept: it is the first
+// part that reads like one. Details may change while the run shrinks.
 void NoteFailure(absl::string_view message) {
-  std::string name(message.substr(0, message.find(": ", message.find(": ") + 2)));
-  const std::vector<std::string> parts = absl::StrSplit(std::string(message), ": ");
-  for (const std::string& part : parts) {
-    // The first part that reads like a name.
-    if (!part.empty() && part[0] >= 'A' && part[0] <= 'Z' && part.find(' ') == std::string::npos) {
-      name = part;
-      break;
-    }
+  absl::string_view name = message;
+  for (const absl::string_view part : absl::StrSplit(message, ": ")) {
+    if (part.empty() || part[0] < 'A' || part[0] > 'Z') continue;
+    if (part.find(' ') != absl::string_view::npos) continue;
+    name = part;
+    break;
   }
-  std::snprintf(remains->broken, sizeof(remains->broken), "%s", name.c_str());
+  std::snprintf(remains->broken, sizeof(remains->broken), "%s", std::string(name).c_str());
   _exit(1);
 }
 
 // The broken invariant's name; empty when all is well.
-std::string Try(SimOptions options) {
+std::string Try(const Run& run, SimOptions options) {
   *remains = Remains{};
   std::fflush(stdout);
   const pid_t pid = fork();
@@ -51,7 +50,7 @@ std::string Try(SimOptions options) {
   if (pid == 0) {
     SetCheckFailureHandler(NoteFailure);
     options.progress = &remains->progress;
-    (void)RunSimulation(options);
+    run(options);
     _exit(0);
   }
   int status = 0;
@@ -62,7 +61,8 @@ std::string Try(SimOptions options) {
 
 class Shrinker {
  public:
-  Shrinker(Shrunk* shrunk, uint64_t tries_max) : shrunk_(shrunk), tries_max_(tries_max) {}
+  Shrinker(Shrunk* shrunk, uint64_t tries_max, const Run& run)
+      : shrunk_(shrunk), tries_max_(tries_max), run_(run) {}
 
   // Leaves out of `which` (a member of the options) as much of [0, count) as can be.
   void Reduce(Omissions SimOptions::*which, uint64_t count) {
@@ -76,7 +76,7 @@ class Shrinker {
         SimOptions options = shrunk_->options;
         options.*which = With(options.*which, begin, end);
         ++shrunk_->tries;
-        if (Try(options) != shrunk_->broken) continue;
+        if (Try(run_, options) != shrunk_->broken) continue;
         shrunk_->options = options;
         shrunk_->after = remains->progress;
         std::fprintf(stderr, "%lu tries: %lu occasions of faults and %lu acquires left to %.3f s\n",
@@ -104,11 +104,12 @@ class Shrinker {
 
   Shrunk* const shrunk_;
   const uint64_t tries_max_;
+  const Run& run_;
 };
 
 }  // namespace
 
-Shrunk Shrink(uint64_t seed, uint64_t tries_max) {
+Shrunk Shrink(uint64_t seed, uint64_t tries_max, const Run& run) {
   void* shared =
       mmap(nullptr, sizeof(Remains), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   LOCKD_CHECK(shared != MAP_FAILED, "no memory to share: errno ", errno);
@@ -116,10 +117,10 @@ Shrunk Shrink(uint64_t seed, uint64_t tries_max) {
   Shrunk shrunk;
   shrunk.options.seed = seed;
   shrunk.tries = 1;
-  shrunk.broken = Try(shrunk.options);
+  shrunk.broken = Try(run, shrunk.options);
   shrunk.before = shrunk.after = remains->progress;
   if (!shrunk.broken.empty()) {
-    Shrinker shrinker(&shrunk, tries_max);
+    Shrinker shrinker(&shrunk, tries_max, run);
     shrinker.Reduce(&SimOptions::omit_faults, shrunk.before.fault_occasions);
     shrinker.Reduce(&SimOptions::omit_operations, shrunk.before.operations);
   }

@@ -9,6 +9,7 @@
 #define LOCKD_TOOLS_SIM_SHRINK_H_
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "tests/sim/simulation.h"
@@ -23,8 +24,10 @@ struct Shrunk {
   uint64_t tries = 0;
 };
 
-// Gives up looking for less after `tries_max` runs.
-[[nodiscard]] Shrunk Shrink(uint64_t seed, uint64_t tries_max);
+// Gives up looking for less after `tries_max` runs. `run` is RunSimulation, or what a test has in
+// its place: it breaks a LOCKD_CHECK, or returns.
+using Run = std::function<void(const SimOptions&)>;
+[[nodiscard]] Shrunk Shrink(uint64_t seed, uint64_t tries_max, const Run& run);
 
 // "3-10,17" and back: first and last number of each range.
 [[nodiscard]] std::string FormatOmissions(const Omissions& omissions);

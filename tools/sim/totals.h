@@ -15,20 +15,12 @@ namespace lockd::sim {
 struct Totals {
   uint64_t seeds = 0;
   uint64_t violations = 0;
-  double simulated_hours = 0;
-  uint64_t events = 0;
-  uint64_t operations = 0;
-  uint64_t grants = 0;
-  uint64_t reads = 0;
-  uint64_t works = 0;
-  uint64_t nodes_lost = 0;
-  FaultCounts faults{};
-  ReachCounters marks{};
+  SimReport sum;  // of the runs that ended well
   std::vector<uint64_t> failed_seeds;
   double cpu_s = 0;  // of the runs
 
-  void Add(const SimReport& report);
   void Add(const Totals& other);
+  [[nodiscard]] double simulated_hours() const;
   [[nodiscard]] uint64_t fault_count() const;
   // Kinds of faults and marks that no run has hit; a clean result proves nothing about those.
   [[nodiscard]] std::vector<std::string> Missed() const;
