@@ -13,6 +13,8 @@ constexpr size_t kOpcodeOffset = 8;
 // A dial into a partition gives up by itself after this long, and so does the wait of a broken
 // connection's other side.
 constexpr Time kDialTimeout = kSeconds;
+// A connection whose bytes are due later than this was clogged.
+constexpr Time kHeldUp = 100 * kMillis;
 constexpr size_t kOldFramesKept = 64;
 
 // Cuts what an encoder made into its frames.
@@ -363,11 +365,17 @@ void SimNetwork::SetBandwidth(HostId from, HostId to, uint64_t bytes_per_second)
 
 void SimNetwork::Heal() {
   UnblockAll();
-  std::vector<LinkId> dead;
-  for (const auto& [id, link] : links_) {
-    if (link.is_dead) dead.push_back(id);
+  std::vector<LinkId> broken;
+  for (auto& [id, link] : links_) {
+    bool is_held_up = false;
+    for (Side& side : link.sides) {
+      if (side.earliest <= scheduler_->now() + kHeldUp) continue;
+      is_held_up = true;
+      side.earliest = scheduler_->now();
+    }
+    if (link.is_dead || is_held_up) broken.push_back(id);
   }
-  for (const LinkId link : dead) Break(link);
+  for (const LinkId link : broken) Break(link);
   for (Path& path : paths_) path = Path{};
 }
 

@@ -83,7 +83,7 @@ class SimNetwork {
   // One established connection carries nothing from now on; after `until` both sides hear that it
   // is gone. False: there is none.
   bool HalfOpenOne(Random* random, Time until);
-  // All paths as new.
+  // All paths as new. What a clog would still hold up is lost with its connection.
   void Heal();
 
  private:
