@@ -83,7 +83,8 @@ absl::StatusOr<bool> RunPrepareSlice(FileSystem* file_system, FileJob* job) {
   if (!file.ok()) return file.status();
   const uint64_t bytes =
       std::min<uint64_t>(LogStore::kSliceBytes, job->segment_bytes - job->done_bytes);
-  const std::string zeros(bytes, '\0');
+  static constexpr char kZeros[LogStore::kSliceBytes] = {};
+  const absl::string_view zeros(kZeros, bytes);
   if (absl::Status s = (*file)->Write(job->done_bytes, zeros); !s.ok()) return s;
   job->done_bytes += bytes;
   if (job->in_background || job->done_bytes == job->segment_bytes) {
@@ -160,6 +161,10 @@ absl::StatusOr<OpenedLog> LogStore::Open(FileSystem* file_system, const LogStore
     absl::Status owned = CheckOwner(options, (*recovery)->identity);
     if (!owned.ok()) return owned;
   }
+  if (recovery->has_value()) {
+    absl::Status mended = MendLog(file_system, options.directory, (*recovery)->mends);
+    if (!mended.ok()) return mended;
+  }
   if (absl::Status s = RemoveUnfinished(file_system, options.directory); !s.ok()) return s;
   return recovery->has_value() ? Resume(file_system, options, **std::move(recovery))
                                : Create(file_system, options);
@@ -229,6 +234,11 @@ absl::StatusOr<OpenedLog> LogStore::Resume(FileSystem* file_system, const LogSto
                                       recovery.head.life);
     if (!sealed.ok()) return WriteFailed("cannot seal the segment before the newest", sealed);
     opened.notes.push_back(absl::StrCat("finished the change to ", path));
+  }
+  for (const Mend& mend : recovery.mends) {
+    LOCKD_REACH(kBatchMended);
+    opened.notes.push_back(absl::StrCat("wrote one of a batch's two copies anew from the other: ",
+                                        store->PathOf(mend.life), " at offset ", mend.copy.offset));
   }
   opened.tail_was_torn = recovery.tail_was_torn;
   if (opened.tail_was_torn) {
@@ -335,7 +345,7 @@ absl::Status LogStore::Write(const LogWrite& write) {
   if (writer_.empty()) return absl::OkStatus();
   if (writes_until_prepare_ > 0) --writes_until_prepare_;
   // The seal must still find room after it.
-  const uint64_t end = position_.offset + writer_.padded_bytes() + kSealBytes;
+  const uint64_t end = position_.offset + writer_.bytes_on_disk() + kSealBytes;
   const bool fits = end <= segments_.back().bytes;
   const uint64_t offset = fits ? position_.offset : kHeadBytes;
   absl::Status written = fits ? Append() : Roll();
@@ -356,7 +366,7 @@ absl::Status LogStore::Append() {
 //   3. the write is acknowledged
 absl::Status LogStore::Roll() {
   absl::StatusOr<SegmentFile> next =
-      TakeNextSegment(kHeadBytes + writer_.padded_bytes() + kSealBytes);
+      TakeNextSegment(kHeadBytes + writer_.bytes_on_disk() + kSealBytes);
   if (!next.ok()) return next.status();
   absl::StatusOr<std::unique_ptr<File>> file =
       file_system_->Open(PathOf(next->life), FileSystem::OpenMode::kReadWrite);

@@ -9,7 +9,6 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
 #include "consensus/storage/failure.h"
-#include "consensus/storage/wal_reader.h"
 #include "protocol/base/check.h"
 
 namespace lockd::storage {
@@ -72,6 +71,7 @@ class Recoverer {
   absl::Status CheckHead(const OpenSegment& segment) const;
   absl::Status Replay();
   absl::Status ReplaySegment(size_t position);
+  bool NextBatch(const OpenSegment& segment, WalReader* reader);
   absl::Status ReplayRecord(const OpenSegment& segment, uint64_t offset, const Record& record);
   absl::Status CheckSealedInto(const OpenSegment& segment, const SegmentHead& next,
                                WalReader* reader);
@@ -244,7 +244,7 @@ absl::Status Recoverer::ReplaySegment(size_t position) {
                                .chain = segment.reading.chain});
   sealed_into_ = 0;
   while ((next == nullptr || reader.position().offset < next->previous_end) && sealed_into_ == 0) {
-    if (!reader.Next()) break;
+    if (!NextBatch(segment, &reader)) break;
     for (const Record& record : reader.records()) {
       absl::Status status = ReplayRecord(segment, reader.batch_offset(), record);
       if (!status.ok()) return status;
@@ -254,6 +254,14 @@ absl::Status Recoverer::ReplaySegment(size_t position) {
   result_.end = reader.position();
   return next != nullptr ? CheckSealedInto(segment, *next, &reader)
                          : CheckNewestEnd(segment, &reader);
+}
+
+bool Recoverer::NextBatch(const OpenSegment& segment, WalReader* reader) {
+  if (!reader->Next()) return false;
+  if (reader->broken_copy()) {
+    result_.mends.push_back({.life = segment.life, .copy = *reader->broken_copy()});
+  }
+  return true;
 }
 
 absl::Status Recoverer::ReplayRecord(const OpenSegment& segment, uint64_t offset,
@@ -312,7 +320,7 @@ absl::Status Recoverer::CheckSealedInto(const OpenSegment& segment, const Segmen
                                 " continues at offset ", next.previous_end));
   }
   result_.seal_missing = true;
-  if (reader->Next() && reader->records().front().kind == RecordKind::kSeal) {
+  if (NextBatch(segment, reader) && reader->records().front().kind == RecordKind::kSeal) {
     if (reader->records().front().value != next.life) {
       return Damaged(segment.path, position.offset,
                      absl::StrCat("sealed into segment ", reader->records().front().value,
@@ -330,15 +338,14 @@ absl::Status Recoverer::CheckNewestEnd(const OpenSegment& segment, WalReader* re
                    absl::StrCat("this segment is missing or its head is damaged; ", segment.path,
                                 " says that the log goes on in it"));
   }
-  absl::StatusOr<WalEnd> end = reader->FindEnd();
-  if (!end.ok()) return CannotRead(segment.path, end.status());
-  if (end->kind == WalEnd::Kind::kDamaged) {
-    return Damaged(segment.path, end->offset,
+  const WalEnd& end = reader->end();
+  if (end.kind == WalEnd::Kind::kDamaged) {
+    return Damaged(segment.path, end.offset,
                    absl::StrCat("not the batch that was written here; a valid later one stands at "
                                 "offset ",
-                                end->later_offset));
+                                end.later_offset));
   }
-  result_.tail_was_torn = end->kind == WalEnd::Kind::kTorn;
+  result_.tail_was_torn = end.kind == WalEnd::Kind::kTorn;
   return absl::OkStatus();
 }
 
@@ -389,6 +396,28 @@ std::string PreparingName(uint64_t life) {
 }
 std::optional<uint64_t> ParsePreparingName(absl::string_view name) {
   return ParseName(name, kPreparingPrefix);
+}
+
+absl::Status MendLog(FileSystem* file_system, const std::string& directory,
+                     const std::vector<Mend>& mends) {
+  for (const Mend& mend : mends) {
+    const std::string path = JoinPath(directory, SegmentName(mend.life));
+    std::string batch(PadToSector(mend.copy.bytes), '\0');
+    absl::StatusOr<std::unique_ptr<File>> file =
+        file_system->Open(path, FileSystem::OpenMode::kReadWrite);
+    if (!file.ok()) return CannotRead(path, file.status());
+    absl::StatusOr<size_t> read =
+        (*file)->Read(mend.copy.whole_offset, mend.copy.bytes, batch.data());
+    if (!read.ok()) return CannotRead(path, read.status());
+    absl::Status written = (*file)->Write(mend.copy.offset, batch);
+    if (written.ok()) written = (*file)->Sync();
+    if (!written.ok()) {
+      return MakeFailure(Failure::kWriteFailed,
+                         absl::StrCat(path, " at offset ", mend.copy.offset,
+                                      ": cannot be written anew: ", written.message()));
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::optional<Recovery>> RecoverLog(FileSystem* file_system,

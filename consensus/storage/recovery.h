@@ -10,11 +10,13 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "consensus/storage/file_system.h"
 #include "consensus/storage/log_index.h"
 #include "consensus/storage/wal_format.h"
+#include "consensus/storage/wal_reader.h"
 
 namespace lockd::storage {
 
@@ -30,6 +32,12 @@ struct SegmentFile {
   uint64_t bytes = 0;
 };
 
+// A copy of a batch that is not whole: damaged, or cut off by a crash.
+struct Mend {
+  uint64_t life = 0;
+  BrokenCopy copy;
+};
+
 struct Recovery {
   SegmentHead head;  // of the newest segment in use
   Identity identity;
@@ -40,6 +48,7 @@ struct Recovery {
   std::vector<SegmentFile> in_use;  // ascending; the newest is last
   // The newest segment's predecessor does not name it yet: the crash came between the two writes.
   bool seal_missing = false;
+  std::vector<Mend> mends;         // what MendLog has to do
   std::vector<SegmentFile> spare;  // segment files that hold nothing of the log
   uint64_t life_max = 0;           // over all names seen
 };
@@ -53,6 +62,12 @@ enum class RecoveryMode : uint8_t {
 // logs), kUnusable.
 absl::StatusOr<std::optional<Recovery>> RecoverLog(FileSystem* file_system,
                                                    const std::string& directory, RecoveryMode mode);
+
+// Writes each broken copy anew from the whole one, so that what was recovered is there twice again.
+// Before anything is told of the log, as the newest batch may not have been durable in either copy
+// alone. Failure: kWriteFailed.
+absl::Status MendLog(FileSystem* file_system, const std::string& directory,
+                     const std::vector<Mend>& mends);
 
 }  // namespace lockd::storage
 

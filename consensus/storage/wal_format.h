@@ -1,7 +1,8 @@
 // The layout of a log segment, and why it is so. consensus/README.md has the whole story and an
 // example in hex; wal_writer and wal_reader share nothing but this header.
 //
-//   segment := head (512 bytes), batch, batch, ..., blank space up to segment_bytes
+//   segment := head (512 bytes), batch, its copy, batch, its copy, ..., blank space up to
+//              segment_bytes
 //   batch   := batch header (32 bytes), record, record, ..., padding to a multiple of 512
 //   record  := record header (32 bytes), payload
 //
@@ -10,6 +11,10 @@
 // - The batch, not the record, has the checksum: after a crash a batch is there as a whole or not
 // at
 //   all, whichever of its sectors reached the device (catalogue S-04).
+// - Every batch is there twice, byte for byte, both copies in the same write. Damage to one of them
+//   costs nothing, wherever it is; and above all damage to the last batch of the log, which nothing
+//   follows, is not mistaken for a write that a crash cut off. Both are kept for good: the copy of
+//   the last batch must outlive a later write that a crash cuts off.
 // - Batches begin at sector boundaries: a power cut in the middle of a write can garble the sectors
 //   of that write only, never a batch that has been acknowledged.
 // - Each use of a file as a segment is a life with a number of its own, never used again in this
@@ -41,7 +46,7 @@
 
 namespace lockd::storage {
 
-inline constexpr uint32_t kWalVersion = 1;
+inline constexpr uint32_t kWalVersion = 2;
 inline constexpr absl::string_view kWalMagic("lockdWAL", 8);
 
 // What the device writes as one; both the unit of a torn write and the alignment of batches.
@@ -115,8 +120,8 @@ enum class RecordKind : uint8_t {
   kSeal = 5,       // value: life of the next segment; always alone in its batch
 };
 inline constexpr uint8_t kBaseForgetsAll = 1;
-// A seal's batch, for which each segment keeps room.
-inline constexpr uint64_t kSealBytes = kSectorBytes;
+// A seal's batch and its copy, for which each segment keeps room.
+inline constexpr uint64_t kSealBytes = 2 * kSectorBytes;
 
 // A segment's head, decoded.
 struct SegmentHead {

@@ -160,50 +160,80 @@ bool WalReader::DecodeRecords(const BatchHeader& header, absl::string_view body)
   return reader.AtEnd();
 }
 
+bool WalReader::Belongs(const BatchHeader& header, uint64_t offset) const {
+  const bool is_a_place =
+      offset == position_.offset || offset == position_.offset + PadToSector(header.length);
+  return is_a_place && (believes_first_ ||
+                        (header.sequence == position_.sequence && header.chain == position_.chain));
+}
+
+// A batch is written only after the one before it was synced. So a valid batch of this life at or
+// beyond a place to which none belongs proves that something acknowledged was damaged.
+absl::StatusOr<std::optional<WalReader::Copy>> WalReader::FindCopy() {
+  end_ = WalEnd{.offset = position_.offset};
+  for (uint64_t offset = position_.offset; offset < file_bytes_; offset += kSectorBytes) {
+    absl::StatusOr<std::optional<BatchHeader>> found = BatchAt(offset);
+    if (!found.ok()) return found.status();
+    if (!found->has_value()) continue;
+    if (Belongs(**found, offset)) return Copy{.header = **found, .offset = offset};
+    if (end_.kind != WalEnd::Kind::kDamaged) end_.later_offset = offset;
+    end_.kind = WalEnd::Kind::kDamaged;
+  }
+  if (end_.kind == WalEnd::Kind::kDamaged) return std::nullopt;
+  absl::StatusOr<absl::string_view> bytes = Bytes(end_.offset, kBatchHeaderBytes);
+  if (!bytes.ok()) return bytes.status();
+  // The number, too: the second copy of a longer one that was cut may begin right here.
+  if (!bytes->empty() && LoadLittle<uint64_t>(bytes->data() + batch_at::kLife) == position_.life &&
+      LoadLittle<uint64_t>(bytes->data() + batch_at::kSequence) == position_.sequence) {
+    end_.kind = WalEnd::Kind::kTorn;
+  }
+  return std::nullopt;
+}
+
+absl::Status WalReader::CompareCopies(const Copy& whole) {
+  const uint64_t length = whole.header.length;
+  const uint64_t second_offset = position_.offset + PadToSector(length);
+  broken_copy_.reset();
+  if (whole.offset == second_offset) {
+    broken_copy_ = {.offset = position_.offset, .whole_offset = second_offset, .bytes = length};
+    return absl::OkStatus();
+  }
+  absl::StatusOr<absl::string_view> both = Bytes(position_.offset, PadToSector(length) + length);
+  if (!both.ok()) return both.status();
+  if (both->empty() || both->substr(0, length) != both->substr(PadToSector(length))) {
+    broken_copy_ = {.offset = second_offset, .whole_offset = position_.offset, .bytes = length};
+  }
+  return absl::OkStatus();
+}
+
 bool WalReader::Next() {
   if (!status_.ok()) return false;
-  absl::StatusOr<std::optional<BatchHeader>> found = BatchAt(position_.offset);
+  absl::StatusOr<std::optional<Copy>> found = FindCopy();
   if (!found.ok()) {
     status_ = found.status();
     return false;
   }
   if (!found->has_value()) return false;
-  const BatchHeader& header = **found;
-  if (believes_first_) {
-    position_.sequence = header.sequence;
-    position_.chain = header.chain;
-    believes_first_ = false;
+  const BatchHeader& header = (*found)->header;
+  status_ = CompareCopies(**found);
+  if (!status_.ok()) return false;
+  absl::StatusOr<absl::string_view> bytes = Bytes((*found)->offset, header.length);
+  if (!bytes.ok()) {
+    status_ = bytes.status();
+    return false;
   }
-  if (header.sequence != position_.sequence || header.chain != position_.chain) return false;
-  absl::StatusOr<absl::string_view> bytes = Bytes(position_.offset, header.length);
-  LOCKD_CHECK(bytes.ok() && bytes->size() == header.length, "BatchAt left it in the window");
-  if (!DecodeRecords(header, bytes->substr(kBatchHeaderBytes))) return false;
+  LOCKD_CHECK(bytes->size() == header.length, "it was there a moment ago");
+  if (!DecodeRecords(header, bytes->substr(kBatchHeaderBytes))) {
+    end_.kind = WalEnd::Kind::kDamaged;
+    end_.later_offset = (*found)->offset;
+    return false;
+  }
+  believes_first_ = false;
   batch_offset_ = position_.offset;
-  position_.offset += PadToSector(header.length);
-  position_.sequence += 1;
+  position_.offset += 2 * PadToSector(header.length);
+  position_.sequence = header.sequence + 1;
   position_.chain = header.checksum;
   return true;
-}
-
-absl::StatusOr<WalEnd> WalReader::FindEnd() {
-  WalEnd end;
-  end.offset = position_.offset;
-  absl::StatusOr<absl::string_view> bytes = Bytes(end.offset, kBatchHeaderBytes);
-  if (!bytes.ok()) return bytes.status();
-  if (!bytes->empty() && LoadLittle<uint64_t>(bytes->data() + batch_at::kLife) == position_.life) {
-    end.kind = WalEnd::Kind::kTorn;
-  }
-  // A batch is written only after the one before it was synced. So a valid batch of this life at or
-  // beyond a place that is not one in order proves that something acknowledged was damaged.
-  for (uint64_t offset = end.offset; offset < file_bytes_; offset += kSectorBytes) {
-    absl::StatusOr<std::optional<BatchHeader>> found = BatchAt(offset);
-    if (!found.ok()) return found.status();
-    if (!found->has_value()) continue;
-    end.kind = WalEnd::Kind::kDamaged;
-    end.later_offset = offset;
-    break;
-  }
-  return end;
 }
 
 }  // namespace lockd::storage

@@ -3,7 +3,9 @@
 //   WalReader reader(file, size, incarnation, position);
 //   while (reader.Next()) use(reader.records());
 //   if (!reader.status().ok()) ...               // reading failed
-//   WalEnd end = reader.FindEnd();               // blank, torn, or damage before valid batches
+//   WalEnd end = reader.end();                   // blank, torn, or damage before valid batches
+//
+// A batch is read from whichever of its two copies is whole.
 //
 // Threading: pure value (the File is the caller's).
 #ifndef LOCKD_CONSENSUS_STORAGE_WAL_READER_H_
@@ -57,13 +59,20 @@ struct Record {
 // What follows the last batch in order.
 struct WalEnd {
   enum class Kind : uint8_t {
-    kBlank,    // space that this life has not written
-    kTorn,     // the beginning of a batch of this life that is not whole, and nothing after it
+    kBlank,  // space that this life has not written
+    kTorn,   // the beginning of a batch of this life, no copy of which is whole, and nothing after
     kDamaged,  // not a batch in order, but valid batches of this life at or after it
   };
   Kind kind = Kind::kBlank;
   uint64_t offset = 0;        // of the first byte that is not a batch in order
   uint64_t later_offset = 0;  // kDamaged: of the first valid batch at or after it
+};
+
+// One copy of a batch that is not what was written, and the other one, from which to write it anew.
+struct BrokenCopy {
+  uint64_t offset = 0;
+  uint64_t whole_offset = 0;
+  uint64_t bytes = 0;  // without padding
 };
 
 class WalReader {
@@ -80,14 +89,15 @@ class WalReader {
   [[nodiscard]] const absl::Status& status() const { return status_; }
 
   [[nodiscard]] const std::vector<Record>& records() const { return records_; }
+  // Of its first copy, whichever was read.
   [[nodiscard]] uint64_t batch_offset() const { return batch_offset_; }
+  [[nodiscard]] const std::optional<BrokenCopy>& broken_copy() const { return broken_copy_; }
   [[nodiscard]] uint64_t batch_sequence() const { return position_.sequence - 1; }
   // After the batches read so far.
   [[nodiscard]] const WalPosition& position() const { return position_; }
 
-  // After Next returned false with an OK status: looks at all that follows. An error when reading
-  // fails.
-  absl::StatusOr<WalEnd> FindEnd();
+  // After Next returned false with an OK status.
+  [[nodiscard]] const WalEnd& end() const { return end_; }
 
  private:
   struct BatchHeader {
@@ -103,6 +113,14 @@ class WalReader {
   // The batch of this life at `offset` if one with a right checksum is there, wherever it belongs;
   // its bytes are then in the window.
   absl::StatusOr<std::optional<BatchHeader>> BatchAt(uint64_t offset);
+  // The whole copy of the batch that belongs at the position. Without one, end_ says what is there.
+  struct Copy {
+    BatchHeader header;
+    uint64_t offset = 0;
+  };
+  absl::StatusOr<std::optional<Copy>> FindCopy();
+  [[nodiscard]] bool Belongs(const BatchHeader& header, uint64_t offset) const;
+  absl::Status CompareCopies(const Copy& whole);
   bool DecodeRecords(const BatchHeader& header, absl::string_view body);
 
   File* const file_;
@@ -111,6 +129,8 @@ class WalReader {
   WalPosition position_;
   bool believes_first_ = false;
   uint64_t batch_offset_ = 0;
+  std::optional<BrokenCopy> broken_copy_;
+  WalEnd end_;
   std::vector<Record> records_;
   std::string window_;
   uint64_t window_offset_ = 0;

@@ -1,5 +1,6 @@
 #include "consensus/storage/wal_writer.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "protocol/base/check.h"
@@ -117,12 +118,13 @@ absl::Status WalWriter::Append(File* file, WalPosition* position) {
                    absl::string_view(at + batch_at::kLength, length - batch_at::kLength));
   StoreLittle<uint32_t>(at + batch_at::kChecksum, checksum);
 
-  buffer_.resize(PadToSector(length), '\0');
+  const uint64_t padded = PadToSector(length);
+  buffer_.resize(2 * padded, '\0');
+  std::copy_n(buffer_.data(), length, buffer_.data() + padded);
   absl::Status written = file->Write(position->offset, buffer_);
-  const uint64_t padded = buffer_.size();
   buffer_.resize(length);
   if (!written.ok()) return written;
-  position->offset += padded;
+  position->offset += 2 * padded;
   position->sequence += 1;
   position->chain = checksum;
   return absl::OkStatus();

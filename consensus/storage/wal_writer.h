@@ -2,7 +2,7 @@
 //
 //   writer.Clear();
 //   writer.AddHardState(...); writer.AddEntry(...); ...
-//   if (position.offset + writer.padded_bytes() fits) writer.Append(file, &position);
+//   if (position.offset + writer.bytes_on_disk() fits) writer.Append(file, &position);
 //
 // The buffer is kept from batch to batch, so that the steady state allocates nothing.
 //
@@ -39,10 +39,11 @@ class WalWriter {
   void AddSeal(uint64_t next_life);
 
   [[nodiscard]] bool empty() const { return record_count_ == 0; }
-  [[nodiscard]] uint64_t padded_bytes() const { return PadToSector(buffer_.size()); }
+  // Of the batch and its copy, padded.
+  [[nodiscard]] uint64_t bytes_on_disk() const { return 2 * PadToSector(buffer_.size()); }
 
-  // Completes the batch for this position and writes it, padded, with one call; no sync. Advances
-  // the position. The batch may be appended again elsewhere until Clear.
+  // Completes the batch for this position and writes it and its copy with one call; no sync.
+  // Advances the position. The batch may be appended again elsewhere until Clear.
   absl::Status Append(File* file, WalPosition* position);
 
  private:

@@ -49,6 +49,7 @@
   MARK(kDeadLeaderSuspected, "dead_leader_suspected")                              \
   /* consensus/storage */                                                          \
   MARK(kTornTailCut, "torn_tail_cut")                                              \
+  MARK(kBatchMended, "batch_mended")                                               \
   MARK(kSegmentRolledIntoSpare, "segment_rolled_into_spare")                       \
   MARK(kSegmentSealFinishedAtOpen, "segment_seal_finished_at_open")                \
   MARK(kSegmentRecycled, "segment_recycled")                                       \

@@ -1,5 +1,6 @@
-// A cluster of three at rest, all disks intact but one: that one node starts truly, or refuses and
-// says where its disk is damaged; the other two go on and keep all that was acknowledged.
+// A cluster of three at rest, all disks intact but one: that one node starts with all that it ever
+// acknowledged, or refuses and says where its disk is damaged; the other two go on and keep all
+// that was acknowledged.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -63,10 +64,7 @@ class ClusterDamage : public testing::Test {
     CrashCluster after(Disks(damaged, damage), /*seed=*/5);
     if (after.env().IsUp(damaged)) {
       const storage::LogModel& found = after.ledger(damaged).acknowledged;
-      const LogLedger& before = cluster_.ledger(damaged);
-      ASSERT_TRUE(found == before.acknowledged || found == before.before_last)
-          << testing::PrintToString(found);
-      lost_tail_ += found != before.acknowledged;
+      ASSERT_EQ(found, cluster_.ledger(damaged).acknowledged);
     } else {
       ++refused_;
       const std::optional<Fatal>& fatal = after.env().fatal(damaged);
@@ -101,13 +99,12 @@ class ClusterDamage : public testing::Test {
   ScriptedClient client_{&cluster_};
   uint64_t cases_ = 0;
   uint64_t refused_ = 0;
-  uint64_t lost_tail_ = 0;
 };
 
 TEST_F(ClusterDamage, SampledDamageOfOneDiskCostsTheClusterNothing) {
   FlipBytes(/*node=*/2, /*stride=*/701);
   EXPECT_GT(cases_, 10u);
-  EXPECT_GT(refused_, 5u);
+  EXPECT_GT(refused_, 0u);
 }
 
 TEST_F(ClusterDamage, SlowDamageOfOneDiskCostsTheClusterNothing) {
@@ -125,18 +122,15 @@ TEST_F(ClusterDamage, SlowDamageOfOneDiskCostsTheClusterNothing) {
       }
     }
   }
-  std::printf(
-      "corruption cases: %llu (one disk of three; %llu refused, %llu lost their last write)\n",
-      static_cast<unsigned long long>(cases_), static_cast<unsigned long long>(refused_),
-      static_cast<unsigned long long>(lost_tail_));
+  std::printf("corruption cases: %llu (one disk of three; %llu refused)\n",
+              static_cast<unsigned long long>(cases_), static_cast<unsigned long long>(refused_));
   EXPECT_GE(cases_, 1'000u);
-  EXPECT_GT(lost_tail_, 3u);
+  EXPECT_GT(refused_, 100u);
 }
 
 // The hard case: an entry is on two disks of three, one of the two is damaged, and the other one is
 // away. A node that cut the damaged part would elect the third one, and the entry would be lost. So
-// it must not start. Left out is the last write of the damaged log, of which consensus/README.md
-// says what nothing on one disk can tell apart, and what it can cost.
+// it starts with that entry, also when it is the very last one on its disk, or not at all.
 class LaggingThird : public ClusterDamage {
  protected:
   void SetUp() override {
@@ -158,10 +152,8 @@ class LaggingThird : public ClusterDamage {
         Disks(damaged_, [&](MemFileSystem* disk) { disk->FlipByte(path, offset, 4); }),
         /*seed=*/5, {damaged_, lagging_});
     refused_ += !after.env().IsUp(damaged_);
-    if (after.env().IsUp(damaged_) &&
-        after.ledger(damaged_).acknowledged != cluster_.ledger(damaged_).acknowledged) {
-      ++lost_tail_;
-      return;
+    if (after.env().IsUp(damaged_)) {
+      ASSERT_EQ(after.ledger(damaged_).acknowledged, cluster_.ledger(damaged_).acknowledged);
     }
     after.env().RunFor(3'000);
     after.env().Start(leader_);
@@ -177,7 +169,6 @@ class LaggingThird : public ClusterDamage {
         CheckWithoutTheThird(place.path, offset);
       }
     }
-    EXPECT_LE(lost_tail_, 1024 / stride) << "more than the last write";
   }
 
   int leader_ = 0;
@@ -187,14 +178,16 @@ class LaggingThird : public ClusterDamage {
 
 TEST_F(LaggingThird, ADamagedNodeElectsNobodyWhoLacksWhatItHadSampled) {
   FlipBytesWithoutTheThird(/*stride=*/211);
-  EXPECT_GT(refused_, 20u);
+  EXPECT_GT(refused_, 0u);
+  EXPECT_GT(cases_, 50u);
 }
 
 TEST_F(LaggingThird, SlowADamagedNodeElectsNobodyWhoLacksWhatItHad) {
   FlipBytesWithoutTheThird(/*stride=*/17);
   std::printf("corruption cases: %llu (one of two disks that hold an entry)\n",
               static_cast<unsigned long long>(cases_));
-  EXPECT_GT(refused_, 300u);
+  EXPECT_GT(refused_, 20u);
+  EXPECT_GT(cases_, 500u);
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ CrashCluster::CrashCluster(Disks disks, uint64_t seed, const std::vector<int>& s
   env_.on_log_write = [this](int id, const storage::LogWrite& write, bool is_durable) {
     LogLedger& ledger = ledgers_.at(static_cast<size_t>(id - 1));
     if (is_durable) {
-      ledger.before_last = std::exchange(ledger.acknowledged, ledger.under_way);
+      ledger.acknowledged = ledger.under_way;
     } else {
       ledger.under_way.Apply(write);
     }

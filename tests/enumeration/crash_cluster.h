@@ -37,7 +37,6 @@ using storage::MemFileSystem;
 struct LogLedger {
   storage::LogModel acknowledged;  // those that returned OK
   storage::LogModel under_way;     // and the one that did not return yet
-  storage::LogModel before_last;   // those that returned OK but the last one
 
   [[nodiscard]] bool Allows(const storage::LogModel& found) const {
     return found == acknowledged || found == under_way;

@@ -33,7 +33,7 @@ namespace lockd::storage {
 namespace {
 
 constexpr char kDirectory[] = "/wal";
-constexpr size_t kSegmentBytes = 4096;
+constexpr size_t kSegmentBytes = 8192;
 
 LogStoreOptions Options() {
   LogStoreOptions options;
@@ -115,6 +115,9 @@ void RepairSegment(std::string& segment, uint32_t* chain) {
     StoreLittle<uint32_t>(batch + batch_at::kChecksum, last);
     const auto kind = static_cast<RecordKind>(batch[kBatchHeaderBytes + record_at::kKind]);
     if (kind != RecordKind::kSeal) *chain = last;
+    at += PadToSector(length);
+    if (at + length > segment.size()) return;
+    std::copy_n(batch, length, segment.data() + at);
     at += PadToSector(length);
   }
 }

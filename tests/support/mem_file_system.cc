@@ -1,115 +1,15 @@
 #include "tests/support/mem_file_system.h"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <utility>
 
-#include "absl/container/btree_set.h"
 #include "absl/strings/str_cat.h"
 #include "protocol/base/check.h"
+#include "tests/support/mem_inode.h"
 
 namespace lockd::storage {
-
-// A file (or directory: then only its being there counts).
-struct MemFileSystem::Inode {
-  bool is_directory = false;
-  std::string cached;   // what reads see
-  std::string durable;  // what the device has
-  // Sectors in which the two may differ: to be written by the next sync, or (after a failed sync)
-  // wrongly taken for written.
-  absl::btree_set<uint64_t> dirty;
-  absl::btree_set<uint64_t> forgotten;
-  absl::btree_set<uint64_t> unreadable;
-
-  void Write(uint64_t offset, absl::string_view bytes) {
-    if (bytes.empty()) return;
-    if (offset + bytes.size() > cached.size()) cached.resize(offset + bytes.size(), '\0');
-    bytes.copy(cached.data() + offset, bytes.size());
-    const uint64_t last = (offset + bytes.size() - 1) / kSectorBytes;
-    for (uint64_t sector = offset / kSectorBytes; sector <= last; ++sector) {
-      dirty.insert(dirty.end(), sector);  // mostly behind all others
-      if (!forgotten.empty()) forgotten.erase(sector);
-      if (!unreadable.empty()) unreadable.erase(sector);
-    }
-  }
-  // Copies one sector between two states of the file, growing `to` if need be.
-  static void CopySector(uint64_t sector, const std::string& from, std::string* to) {
-    const uint64_t begin = sector * kSectorBytes;
-    if (begin >= from.size()) return;
-    const uint64_t count = std::min(kSectorBytes, from.size() - begin);
-    if (to->size() < begin + count) to->resize(begin + count, '\0');
-    from.copy(to->data() + begin, count, begin);
-  }
-  void Sync() {
-    if (dirty.size() * kSectorBytes >= cached.size()) {
-      durable = cached;  // all of it is new
-    } else {
-      durable.resize(cached.size(), '\0');
-      for (uint64_t sector : dirty) CopySector(sector, cached, &durable);
-    }
-    dirty.clear();
-  }
-  void FailSync() {
-    forgotten.merge(dirty);
-    dirty.clear();
-  }
-  void DropCache() {
-    std::string device = durable;
-    device.resize(cached.size(), '\0');
-    for (uint64_t sector : forgotten) CopySector(sector, device, &cached);
-    forgotten.clear();
-  }
-  void LosePower(Unsynced unsynced, Random* random) {
-    if (dirty.empty() && forgotten.empty()) return;  // cache and device are the same
-    durable = cached = AfterPowerCut(unsynced, random);
-    dirty.clear();
-    forgotten.clear();
-  }
-  void LosePower(const CrashPlan& plan, uint64_t* number) {
-    if (dirty.empty() && forgotten.empty()) return;
-    durable = cached = AfterPowerCut(plan, number);
-    dirty.clear();
-    forgotten.clear();
-  }
-  // What the device has after the power was cut.
-  [[nodiscard]] std::string AfterPowerCut(Unsynced unsynced, Random* random) const {
-    std::string left = durable;
-    if (unsynced == Unsynced::kLost) return left;
-    for (uint64_t sector : dirty) {
-      const uint64_t fate = random->Below(unsynced == Unsynced::kRandomGarbled ? 3 : 2);
-      if (fate == 0) continue;
-      CopySector(sector, cached, &left);
-      if (fate == 1) continue;
-      const uint64_t end = std::min((sector + 1) * kSectorBytes, left.size());
-      for (uint64_t i = sector * kSectorBytes; i < end; ++i) {
-        left[i] = static_cast<char>(random->Next());
-      }
-    }
-    return left;
-  }
-  // The same with the fates told: `number` counts on through the files.
-  [[nodiscard]] std::string AfterPowerCut(const CrashPlan& plan, uint64_t* number) const {
-    std::string left = durable;
-    for (uint64_t sector : dirty) {
-      const uint64_t at = (*number)++;
-      const SectorFate fate = at < plan.sectors.size() ? plan.sectors[at] : SectorFate::kLost;
-      if (fate == SectorFate::kLost) continue;
-      const uint64_t begin = sector * kSectorBytes;
-      std::string old = begin < left.size() ? left.substr(begin, kSectorBytes) : std::string();
-      old.resize(kSectorBytes, '\0');
-      CopySector(sector, cached, &left);
-      const uint64_t end = std::min(begin + kSectorBytes, left.size());
-      if (fate == SectorFate::kTorn) {
-        for (uint64_t i = begin + kSectorBytes / 2; i < end; ++i) left[i] = old[i - begin];
-      } else if (fate == SectorFate::kGarbled) {
-        for (uint64_t i = begin; i < end; ++i) {
-          left[i] = static_cast<char>(static_cast<uint8_t>(left[i]) ^ 0xa5);
-        }
-      }
-    }
-    return left;
-  }
-};
 
 class MemFile : public File {
  public:
@@ -131,7 +31,7 @@ class MemFile : public File {
       return step;
     }
     const uint64_t end = offset + bytes.size();
-    const uint64_t grows = end > inode_->cached.size() ? end - inode_->cached.size() : 0;
+    const uint64_t grows = end > inode_->size() ? end - inode_->size() : 0;
     if (grows > 0 && file_system_->capacity_bytes_ != MemFileSystem::kNever &&
         file_system_->TotalBytes() + grows > file_system_->capacity_bytes_) {
       return absl::ResourceExhaustedError(absl::StrCat("write ", path_, ": no space left"));
@@ -145,13 +45,17 @@ class MemFile : public File {
   absl::StatusOr<size_t> Read(uint64_t offset, size_t count, char* to) override {
     if (absl::Status s = Alive("read"); !s.ok()) return s;
     if (absl::Status s = file_system_->CountRead(path_); !s.ok()) return s;
-    if (offset >= inode_->cached.size()) return size_t{0};
+    if (offset >= inode_->size()) return size_t{0};
     const auto bad = inode_->unreadable.lower_bound(offset / MemFileSystem::kSectorBytes);
     if (bad != inode_->unreadable.end() && *bad * MemFileSystem::kSectorBytes < offset + count) {
       return absl::UnknownError(absl::StrCat("read ", path_, ": input/output error at ",
                                              *bad * MemFileSystem::kSectorBytes));
     }
-    return inode_->cached.copy(to, count, offset);
+    count = std::min<uint64_t>(count, inode_->size() - offset);
+    const size_t spelled =
+        offset < inode_->cached.size() ? inode_->cached.copy(to, count, offset) : 0;
+    std::fill(to + spelled, to + count, '\0');
+    return count;
   }
 
   absl::Status Sync() override {
@@ -172,7 +76,7 @@ class MemFile : public File {
 
   absl::StatusOr<uint64_t> Size() override {
     if (absl::Status s = Alive("size"); !s.ok()) return s;
-    return inode_->cached.size();
+    return inode_->size();
   }
 
  private:
@@ -395,7 +299,7 @@ uint64_t MemFileSystem::unsynced_sectors() const {
   for (const auto& [path, inode] : durable_names_) inodes.insert(inode.get());
   for (const NameChange& change : pending_) inodes.insert(change.inode.get());
   uint64_t count = 0;
-  for (const Inode* inode : inodes) count += inode->dirty.size();
+  for (const Inode* inode : inodes) count += inode->unsynced_sectors();
   return count;
 }
 
@@ -496,7 +400,7 @@ void MemFileSystem::ChangeNames(NameChange change) {
 
 uint64_t MemFileSystem::TotalBytes() const {
   uint64_t bytes = 0;
-  for (const auto& [path, inode] : names_) bytes += inode->cached.size();
+  for (const auto& [path, inode] : names_) bytes += inode->size();
   return bytes;
 }
 
@@ -509,7 +413,9 @@ MemFileSystem::Inode* MemFileSystem::FileAt(const std::string& path) const {
 }
 
 std::string MemFileSystem::Contents(const std::string& path) const {
-  return FileAt(path)->cached;
+  Inode* const inode = FileAt(path);
+  inode->Spell(inode->size());
+  return inode->cached;
 }
 
 bool MemFileSystem::Exists(const std::string& path) const {
@@ -517,27 +423,18 @@ bool MemFileSystem::Exists(const std::string& path) const {
 }
 
 void MemFileSystem::FlipByte(const std::string& path, uint64_t offset, uint8_t mask) {
-  Inode* inode = FileAt(path);
-  for (std::string* bytes : {&inode->cached, &inode->durable}) {
-    if (offset < bytes->size()) {
-      (*bytes)[offset] = static_cast<char>(static_cast<uint8_t>((*bytes)[offset]) ^ mask);
-    }
-  }
+  FileAt(path)->FlipByte(offset, mask);
 }
 
 void MemFileSystem::Truncate(const std::string& path, uint64_t size) {
-  Inode* inode = FileAt(path);
-  SetContents(path, inode->cached.substr(0, size));
+  SetContents(path, Contents(path).substr(0, size));
 }
 
 void MemFileSystem::SetContents(const std::string& path, std::string contents) {
   auto& inode = names_[path];
   if (inode == nullptr) inode = std::make_shared<Inode>();
   durable_names_[path] = inode;
-  inode->dirty.clear();
-  inode->forgotten.clear();
-  inode->durable = contents;
-  inode->cached = std::move(contents);
+  inode->TakeAsIs(std::move(contents));
 }
 
 void MemFileSystem::Remove(const std::string& path) {

@@ -118,6 +118,7 @@ struct Segment {
   SegmentHead head;   // in_use
   std::vector<Json> records;
   uint64_t record_count = 0;
+  std::vector<uint64_t> broken_copies;  // offsets; a start writes them anew
   WalEnd end;
   std::string error;
 };
@@ -205,22 +206,17 @@ void Dumper::ReadRecords(File* file, const HeadReading& reading, Segment* segmen
                     .chain = reading.chain});
   while (reader.Next()) {
     segment->record_count += reader.records().size();
+    if (reader.broken_copy()) segment->broken_copies.push_back(reader.broken_copy()->offset);
     if (options_.verify) continue;
     for (const Record& record : reader.records()) {
       segment->records.push_back(
           RecordJson(reader.batch_offset(), reader.batch_sequence(), record));
     }
   }
-  segment->end.offset = reader.position().offset;
-  absl::Status status = reader.status();
-  if (status.ok()) {
-    absl::StatusOr<WalEnd> end = reader.FindEnd();
-    if (end.ok()) segment->end = *end;
-    status = end.status();
-  }
-  if (!status.ok()) {
-    segment->error =
-        absl::StrCat(segment->path, " at offset ", segment->end.offset, ": ", status.message());
+  segment->end = reader.end();
+  if (!reader.status().ok()) {
+    segment->error = absl::StrCat(segment->path, " at offset ", segment->end.offset, ": ",
+                                  reader.status().message());
   } else if (segment->end.kind == WalEnd::Kind::kDamaged) {
     segment->error = absl::StrCat(segment->path, " at offset ", segment->end.offset,
                                   ": not the batch that was written here; a valid later one stands "
@@ -275,6 +271,10 @@ void Dumper::PrintText(std::ostream* out) const {
     }
     *out << "\n";
     for (const Json& record : segment.records) *out << "  " << Text(record) << "\n";
+    for (uint64_t offset : segment.broken_copies) {
+      *out << "  offset " << offset << ": this copy of a batch is not whole, the other one is; "
+           << "a start writes it anew\n";
+    }
   }
   *out << StateName() << "\n";
 }
@@ -288,6 +288,7 @@ void Dumper::PrintJson(const std::string& path, std::ostream* out) const {
       entry.update(HeadJson(segment.head));
       entry["end_offset"] = segment.end.offset;
       entry["record_count"] = segment.record_count;
+      entry["broken_copies"] = segment.broken_copies;
       if (!options_.verify) entry["records"] = segment.records;
     }
     json["segments"].push_back(std::move(entry));

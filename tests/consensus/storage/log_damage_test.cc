@@ -1,9 +1,10 @@
 // Damage of every kind to a small log of several segments: every byte flipped, every sector zeroed
 // from every byte on, every length, every file missing, old or foreign.
 //
-// What must hold: the log is recovered exactly, or refused with file and offset. One case cannot be
-// told from a write that was under way at a crash: damage within the last batch. It is pinned here
-// to exactly that batch.
+// What must hold: the log is recovered exactly, or refused with file and offset. As each batch is
+// there twice, no damage in one place costs more than a head. One case cannot be told from a write
+// that was under way at a crash: damage to both copies of the last batch. It is pinned here to
+// exactly that batch.
 #include <functional>
 #include <map>
 
@@ -40,7 +41,7 @@ class LogDamageTest : public LogTest {
     newest_ = Path((*recovery)->end.life);
     end_ = (*recovery)->end.offset;
     last_batch_length_ = kBatchHeaderBytes + 2 * (kRecordHeaderBytes + 300);
-    last_batch_ = end_ - PadToSector(last_batch_length_);
+    last_batch_ = end_ - 2 * PadToSector(last_batch_length_);
     for (const SegmentFile& file : (*recovery)->in_use) in_use_.push_back(Path(file.life));
     for (const SegmentFile& file : (*recovery)->spare) spare_.push_back(Path(file.life));
     opened_ = OpenedLog();
@@ -70,25 +71,80 @@ class LogDamageTest : public LogTest {
   uint64_t last_batch_ = 0, last_batch_length_ = 0, end_ = 0;
 };
 
-TEST_F(LogDamageTest, NoFlippedByteGoesUnnoticedButInTheLastBatch) {
+TEST_F(LogDamageTest, AFlippedByteCostsNothingButInAHead) {
   BuildLog();
-  uint64_t lost = 0;
   for (const std::string& path : in_use_) {
+    const std::string whole = disk_.Contents(path);
     for (uint64_t offset = 0; offset < options_.segment_bytes; ++offset) {
-      const auto mask = static_cast<uint8_t>(1u << (offset % 8));
-      disk_.FlipByte(path, offset, mask);
-      const Outcome outcome = OpenDamaged();
-      disk_.FlipByte(path, offset, mask);
-      const bool in_last_batch =
-          path == newest_ && offset >= last_batch_ && offset < last_batch_ + last_batch_length_;
-      ASSERT_EQ(outcome == Outcome::kLostLastBatch, in_last_batch) << path << " " << offset;
-      lost += outcome == Outcome::kLostLastBatch;
-      if (offset < kHeadBytes) {
-        ASSERT_EQ(outcome, Outcome::kRefused) << path << " " << offset;
+      disk_.FlipByte(path, offset, static_cast<uint8_t>(1u << (offset % 8)));
+      const Outcome expected = offset < kHeadBytes ? Outcome::kRefused : Outcome::kExact;
+      ASSERT_EQ(OpenDamaged(), expected) << path << " " << offset;
+      disk_.SetContents(path, whole);
+    }
+  }
+}
+
+// Bytes in both copies.
+TEST_F(LogDamageTest, NoByteFlippedTwiceGoesUnnoticedButInTheLastBatch) {
+  BuildLog();
+  uint64_t lost = 0, refused = 0;
+  const uint64_t padded = PadToSector(last_batch_length_);
+  for (const std::string& path : in_use_) {
+    const std::string whole = disk_.Contents(path);
+    for (uint64_t offset = kHeadBytes; offset + padded < options_.segment_bytes; ++offset) {
+      for (const uint64_t distance : {kSectorBytes, padded}) {
+        const auto mask = static_cast<uint8_t>(1u << (offset % 8));
+        disk_.FlipByte(path, offset, mask);
+        disk_.FlipByte(path, offset + distance, mask);
+        const Outcome outcome = OpenDamaged();
+        const bool in_first = offset >= last_batch_ && offset < last_batch_ + last_batch_length_;
+        const bool in_second = offset + distance >= last_batch_ + padded &&
+                               offset + distance < last_batch_ + padded + last_batch_length_;
+        ASSERT_EQ(outcome == Outcome::kLostLastBatch, path == newest_ && in_first && in_second)
+            << path << " " << offset << " and " << offset + distance;
+        lost += outcome == Outcome::kLostLastBatch;
+        refused += outcome == Outcome::kRefused;
+        disk_.SetContents(path, whole);
       }
     }
   }
-  EXPECT_EQ(lost, last_batch_length_);
+  EXPECT_GE(lost, last_batch_length_);
+  EXPECT_GT(refused, 1'000u);
+}
+
+TEST_F(LogDamageTest, ABrokenCopyIsWrittenAnewOnceAndToldOf) {
+  BuildLog();
+  for (const uint64_t offset : {uint64_t{512 + 9}, uint64_t{1024 + 9}}) {
+    const std::string whole = disk_.Contents(in_use_[0]);
+    disk_.FlipByte(in_use_[0], offset, 0x10);
+    Open();
+    EXPECT_EQ(disk_.Contents(in_use_[0]), whole);
+    ASSERT_EQ(opened_.notes.size(), 1u);
+    EXPECT_NE(opened_.notes[0].find(absl::StrCat("at offset ", offset - 9)), std::string::npos)
+        << opened_.notes[0];
+    CutPower();
+    EXPECT_EQ(disk_.Contents(in_use_[0]), whole) << "not durable";
+    Open();
+    EXPECT_TRUE(opened_.notes.empty());
+  }
+}
+
+// Two faults in a row: a crash cuts off a write in both its copies, and then what was acknowledged
+// last is damaged. The write that was cut off did not overwrite the copy of the one before it.
+TEST_F(LogDamageTest, DamageToTheLastBatchBeforeATornWriteIsMendedToo) {
+  Open();
+  SetState(1, 3, 0);  // at 512
+  Append(1, 1, 1);    // at 1,536
+  for (const uint64_t offset : {1536u + 9, 2048u + 9}) {
+    Open();
+    ASSERT_TRUE(TryWrite({.entries = {MakeEntry(2, 1)}}).ok());  // at 2,560
+    opened_ = OpenedLog();
+    disk_.FlipByte(Path(1), 2560 + 60, 0x04);  // as if the crash had come before it was synced
+    disk_.FlipByte(Path(1), 3072 + 60, 0x04);
+    disk_.FlipByte(Path(1), offset, 0x04);
+    ReopenAndExpectAll();
+    EXPECT_EQ(opened_.notes.size(), 2u) << "one that was mended, one that was cut";
+  }
 }
 
 TEST_F(LogDamageTest, AFlippedByteInAPreparedSegmentDoesNotMatter) {
@@ -101,7 +157,7 @@ TEST_F(LogDamageTest, AFlippedByteInAPreparedSegmentDoesNotMatter) {
 }
 
 // S-02: zeros from each byte to the end of its sector.
-TEST_F(LogDamageTest, NoZeroedSectorGoesUnnoticedButInTheLastBatch) {
+TEST_F(LogDamageTest, AZeroedSectorCostsNothingButInAHead) {
   BuildLog();
   for (const std::string& path : in_use_) {
     const std::string whole = disk_.Contents(path);
@@ -112,9 +168,8 @@ TEST_F(LogDamageTest, NoZeroedSectorGoesUnnoticedButInTheLastBatch) {
                 damaged.begin() + static_cast<long>(end), '\0');
       if (damaged == whole) continue;
       disk_.SetContents(path, damaged);
-      const Outcome outcome = OpenDamaged();
-      const bool in_last_batch = path == newest_ && offset >= last_batch_ && offset < end_;
-      ASSERT_EQ(outcome == Outcome::kLostLastBatch, in_last_batch) << path << " " << offset;
+      const Outcome expected = offset < kHeadBytes ? Outcome::kRefused : Outcome::kExact;
+      ASSERT_EQ(OpenDamaged(), expected) << path << " " << offset;
     }
     disk_.SetContents(path, whole);
   }
@@ -135,6 +190,7 @@ TEST_F(LogDamageTest, ATruncatedSegmentIsRefusedWhateverIsLeftOfIt) {
 TEST_F(LogDamageTest, ATornLastBatchIsCutAndTheLogGoesOn) {
   BuildLog();
   disk_.FlipByte(newest_, last_batch_ + 600, 0xff);
+  disk_.FlipByte(newest_, last_batch_ + PadToSector(last_batch_length_) + 100, 0xff);
   model_ = without_last_batch_;
   ReopenAndExpectAll();
   EXPECT_TRUE(opened_.tail_was_torn);
@@ -164,6 +220,13 @@ TEST_F(LogDamageTest, TheDecisionTable) {
   const auto flip = [this](size_t segment, uint64_t offset) {
     return [this, segment, offset] { disk_.FlipByte(in_use_[segment], offset, 0x20); };
   };
+  // Of a batch of one sector.
+  const auto flip_both = [this](size_t segment, uint64_t offset) {
+    return [this, segment, offset] {
+      disk_.FlipByte(in_use_[segment], offset, 0x20);
+      disk_.FlipByte(in_use_[segment], offset + 512, 0x20);
+    };
+  };
   const auto remove = [this](const std::string& path) {
     return [this, path] { disk_.Remove(path); };
   };
@@ -182,12 +245,14 @@ TEST_F(LogDamageTest, TheDecisionTable) {
       {"a file that was being prepared",
        [this] { disk_.SetContents("/data/wal/preparing-000000000009", "?"); }, 0, ""},
       {"padding of a batch", flip(0, 2 * 512 - 1), 0, ""},
+      {"first copy of the first batch", flip(0, 512 + 40), 0, ""},
+      {"second copy of the first batch", flip(0, 1024 + 40), 0, ""},
       {"blank space of the newest", [this] { disk_.FlipByte(newest_, end_ + 9, 1); }, 0, ""},
       {"seal of the oldest",
        [this, oldest] {
-         // The last sector but for the seal's own: entries fill the segment.
-         const std::string bytes = disk_.Contents(oldest);
-         disk_.FlipByte(oldest, bytes.find_last_not_of('\0'), 1);
+         const uint64_t last = disk_.Contents(oldest).find_last_not_of('\0');
+         disk_.FlipByte(oldest, last, 1);
+         disk_.FlipByte(oldest, last - 512, 1);
        },
        0, ""},
       // Refused: a file is missing.
@@ -203,9 +268,10 @@ TEST_F(LogDamageTest, TheDecisionTable) {
       {"head of the oldest", flip(0, 100), 14, "wal-000000000001"},
       {"head of the middle", flip(1, 100), 14, "wal-000000000002"},
       {"head of the newest", flip(2, 100), 14, "wal-000000000003"},
-      {"first batch", flip(0, 512 + 40), 14, "at offset 512"},
-      {"last batch of an older segment", flip(1, 4096 - 512 - 512 + 3), 14, "wal-000000000002"},
-      {"a batch of the newest that is not the last", flip(2, 512 + 50), 14, "at offset 512"},
+      {"first batch", flip_both(0, 512 + 40), 14, "at offset 512"},
+      {"last batch of an older segment", flip_both(1, kSmallSegmentBytes - kSealBytes - 1024 + 3),
+       14, "wal-000000000002"},
+      {"a batch of the newest that is not the last", flip_both(2, 512 + 50), 14, "at offset 512"},
       // Refused: a file of another place or time.
       {"middle is a copy of the oldest", copy(oldest, middle), 14, "wal-000000000002"},
       {"newest is a copy of the middle", copy(middle, newest_), 14, "wal-000000000003"},
@@ -213,7 +279,7 @@ TEST_F(LogDamageTest, TheDecisionTable) {
       {"middle with batches in another order",
        [this, middle] {
          std::string bytes = disk_.Contents(middle);
-         std::swap_ranges(bytes.begin() + 512, bytes.begin() + 1024, bytes.begin() + 1024);
+         std::swap_ranges(bytes.begin() + 512, bytes.begin() + 1536, bytes.begin() + 1536);
          disk_.SetContents(middle, bytes);
        },
        14, "at offset 512"},
@@ -269,11 +335,11 @@ TEST_F(LogDamageTest, AnOldBatchInThePlaceOfALaterOneIsRefused) {
   Open();
   for (uint64_t term = 1; term <= 3; ++term) SetState(term, 1, 0);
   std::string bytes = disk_.Contents(Path(1));
-  bytes.replace(3 * 512, 512, bytes, 512, 512);
+  bytes.replace(512 + 2 * 1024, 1024, bytes, 512, 1024);
   disk_.SetContents(Path(1), bytes);
   const absl::Status status = TryOpen();
   EXPECT_EQ(ExitStatusOf(status), 14) << status;
-  EXPECT_NE(status.message().find("at offset 1536"), absl::string_view::npos) << status;
+  EXPECT_NE(status.message().find("at offset 2560"), absl::string_view::npos) << status;
 }
 
 // The crash comes after the newest segment was begun and before the older one names it. Whatever is
@@ -351,13 +417,13 @@ TEST_F(LogDamageTest, AReadErrorDuringRecoveryIsRefused) {
 TEST_F(LogDamageTest, ALogOfANewerFormatIsRefusedAsUnusable) {
   BuildLog();
   std::string bytes = disk_.Contents(newest_);
-  StoreLittle<uint32_t>(bytes.data() + head_at::kVersion, 2);
+  StoreLittle<uint32_t>(bytes.data() + head_at::kVersion, kWalVersion + 1);
   const absl::string_view covered(bytes.data() + head_at::kVersion, kHeadBytes - head_at::kVersion);
   StoreLittle<uint32_t>(bytes.data() + head_at::kChecksum, Crc32c(covered));
   disk_.SetContents(newest_, bytes);
   const absl::Status status = TryOpen();
   EXPECT_EQ(ExitStatusOf(status), 12) << status;
-  EXPECT_NE(status.message().find("version 2"), absl::string_view::npos) << status;
+  EXPECT_NE(status.message().find("version 3"), absl::string_view::npos) << status;
 }
 
 }  // namespace

@@ -14,18 +14,22 @@
 
 #include "consensus/storage/failure.h"
 #include "consensus/storage/log_store.h"
+#include "consensus/storage/wal_format.h"
 #include "tests/support/mem_file_system.h"
 
 namespace lockd::storage {
 
 inline constexpr char kWal[] = "/data/wal";
 
+// Room for a head, six batches of one sector with their copies, and a seal.
+inline constexpr uint64_t kSmallSegmentBytes = kHeadBytes + 6 * 2 * kSectorBytes + kSealBytes;
+
 inline LogStoreOptions SmallOptions() {
   return {.directory = kWal,
           .node_id = NodeId(2),
           .cluster_name = "orders",
           .incarnation_draw = Incarnation(0x1122334455667788),
-          .segment_bytes = 4096};
+          .segment_bytes = kSmallSegmentBytes};
 }
 
 inline raft::Entry MakeEntry(uint64_t index, uint64_t term, size_t payload_bytes = 10) {

@@ -24,6 +24,11 @@ class WalDumpTest : public LogTest {
     errors_.str("");
     return wal_dump::Dump(&disk_, path, options, &out_, &errors_);
   }
+  // The last batch of two sectors, in its last byte.
+  void FlipInLastBatch(bool in_first_copy = false) {
+    const uint64_t last = disk_.Contents(Path(2)).find_last_not_of('\0');
+    disk_.FlipByte(Path(2), in_first_copy ? last - 1024 : last, 1);
+  }
   [[nodiscard]] bool OutHas(const std::string& text) const {
     return out_.str().find(text) != std::string::npos;
   }
@@ -68,9 +73,22 @@ TEST_F(WalDumpTest, ASegmentFileCanBeLookedAtAlone) {
   EXPECT_TRUE(OutHas("prepared")) << out_.str();
 }
 
+// As a start would, which goes on with the other copy.
+TEST_F(WalDumpTest, OneBrokenCopyIsShownAndIsNoDamage) {
+  FlipInLastBatch();
+  disk_.FlipByte(Path(1), 512 + 1024 + 20, 1);
+  EXPECT_EQ(Dump("/data"), 0) << errors_.str();
+  EXPECT_TRUE(OutHas("  offset 1536: this copy of a batch is not whole")) << out_.str();
+  EXPECT_TRUE(OutHas("payload_bytes 700")) << out_.str();
+  EXPECT_EQ(Dump("/data", {.json = true}), 0);
+  const auto json = nlohmann::json::parse(out_.str());
+  EXPECT_EQ(json["segments"][0]["broken_copies"], nlohmann::json::array({1536}));
+  EXPECT_EQ(json["segments"][1]["broken_copies"].size(), 1u);
+}
+
 TEST_F(WalDumpTest, ATornTailIsStatusOne) {
-  const std::string bytes = disk_.Contents(Path(2));
-  disk_.FlipByte(Path(2), bytes.find_last_not_of('\0'), 1);
+  FlipInLastBatch();
+  FlipInLastBatch(/*in_first_copy=*/true);
   for (const std::string& path : {std::string("/data"), Path(2)}) {
     EXPECT_EQ(Dump(path), 1);
     EXPECT_NE(errors_.str().find("wal-000000000002 at offset "), std::string::npos)
@@ -80,10 +98,11 @@ TEST_F(WalDumpTest, ATornTailIsStatusOne) {
 }
 
 TEST_F(WalDumpTest, DamageIsStatusTwoWithFileAndOffset) {
-  disk_.FlipByte(Path(1), 2 * 512 + 20, 1);
+  disk_.FlipByte(Path(1), 512 + 1024 + 20, 1);
+  disk_.FlipByte(Path(1), 512 + 1024 + 512 + 20, 1);
   for (const std::string& path : {std::string("/data"), Path(1)}) {
     EXPECT_EQ(Dump(path), 2);
-    EXPECT_NE(errors_.str().find("wal-000000000001 at offset 1024"), std::string::npos)
+    EXPECT_NE(errors_.str().find("wal-000000000001 at offset 1536"), std::string::npos)
         << errors_.str();
   }
   EXPECT_EQ(Dump("/data", {.json = true}), 2);
