@@ -78,9 +78,10 @@ bool SimNode::AcceptRecovered(const raft::RecoveredLog& log) {
       options_.on_recovered(options_.node_id, log);
       return true;
     case DiskShadow::Verdict::kLostLastWrite:
-      // Damage within the last batch cannot be told from a write that was under way; an operator
-      // who knows of the damage does not start such a node (consensus/README.md).
-      LOCKD_CHECK(was_damaged_, "DurableNeverLost: node ", options_.node_id,
+      // Damage to both copies of the last batch cannot be told from a write that was under way; an
+      // operator who knows of the damage does not start such a node (consensus/README.md). Damage
+      // in one place costs nothing.
+      LOCKD_CHECK(damages_ > 1, "DurableNeverLost: node ", options_.node_id,
                   " lost its last acknowledged write: ", difference);
       return false;
     case DiskShadow::Verdict::kWrong:
@@ -102,6 +103,7 @@ void SimNode::Start() {
     Lose("its last write is gone");
     return;
   }
+  damages_ = 0;  // what there was is mended
   store_ = std::move(opened->store);
 
   node::NodeOptions node_options;
@@ -321,6 +323,7 @@ bool SimNode::DamageDisk(Damage damage) {
       break;
   }
   was_damaged_ = true;
+  damages_ += damage == Damage::kStaleFile ? 2 : 1;
   return true;
 }
 

@@ -161,6 +161,7 @@ class SimNode : public Host {
   Time disk_stall_ = 0;
   std::optional<Fault> due_;  // an error of the disk that no call has met yet
   bool was_damaged_ = false;
+  int damages_ = 0;  // places on the disk, since the last start
   bool is_wiped_ = false;
   bool is_lost_ = false;
   std::string copied_path_;  // for kStaleFile
