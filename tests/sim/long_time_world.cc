@@ -205,9 +205,12 @@ void LongTimeWorld::Append(const raft::Entry& entry) {
 }
 
 void LongTimeWorld::CheckResults(const raft::Entry& entry, const state::ApplyResult& result) {
+  // Of earlier entries: in one entry a waiter may be granted behind an acquire that need not wait,
+  // and is told of first here.
+  const FencingToken last = grants_.empty() ? FencingToken(0) : last_token();
   for (const state::Event& event : result.events) {
     if (const auto* done = std::get_if<state::AcquireDone>(&event)) {
-      CheckGrant(done->session, done->acquire, done->result);
+      CheckGrant(done->session, done->acquire, done->result, last);
     } else if (const auto* ended = std::get_if<state::SessionEnded>(&event)) {
       LOCKD_UNREACHABLE("SessionsLive: session ", ended->session, " has ended");
     }
@@ -221,15 +224,14 @@ void LongTimeWorld::CheckResults(const raft::Entry& entry, const state::ApplyRes
     const auto* value = std::get_if<state::AcquireResult>(&result.results[i].value);
     if (acquire == nullptr || value == nullptr) continue;
     if (result.results[i].refusal != state::Refusal::kNone) continue;
-    CheckGrant(acquire->mutation.session, acquire->mutation.sequence, *value);
+    CheckGrant(acquire->mutation.session, acquire->mutation.sequence, *value, last);
   }
 }
 
 void LongTimeWorld::CheckGrant(SessionId session, Sequence acquire,
-                               const state::AcquireResult& result) {
+                               const state::AcquireResult& result, FencingToken last) {
   if (result.kind != state::AcquireOutcomeKind::kGranted) return;
   const FencingToken token = result.grant.token;
-  const FencingToken last = grants_.empty() ? FencingToken(0) : last_token();
   const auto [grant, is_new] = grants_.try_emplace(token, session, acquire);
   LOCKD_CHECK(!is_new || token > last, "TokensIncrease: ", token, " after ", last);
   LOCKD_CHECK(grant->second == std::make_pair(session, acquire), "token ", token,

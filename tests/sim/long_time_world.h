@@ -95,7 +95,9 @@ class LongTimeWorld {
   void CheckCommits(const SimNode& node, Replica& replica);
   void Append(const raft::Entry& entry);
   void CheckResults(const raft::Entry& entry, const state::ApplyResult& result);
-  void CheckGrant(SessionId session, Sequence acquire, const state::AcquireResult& result);
+  // `last`: of the tokens granted by earlier entries.
+  void CheckGrant(SessionId session, Sequence acquire, const state::AcquireResult& result,
+                  FencingToken last);
   void CheckSessions() const;
   [[nodiscard]] const Committed& At(raft::Index index) const {
     return committed_[index - options_.log_base.index - 1];
