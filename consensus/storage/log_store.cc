@@ -75,6 +75,23 @@ absl::Status CheckOwner(const LogStoreOptions& options, const Identity& identity
                    "\"; start that node with it, or give this one another directory"));
 }
 
+// One for each file.
+std::vector<std::string> NotesOf(const std::string& directory, const std::vector<Mend>& mends) {
+  std::vector<std::string> notes;
+  for (auto first = mends.begin(); first != mends.end();) {
+    LOCKD_REACH(kBatchMended);
+    const auto next = std::find_if(first, mends.end(),
+                                   [first](const Mend& mend) { return mend.life != first->life; });
+    const auto others = next - first - 1;
+    notes.push_back(absl::StrCat("wrote one of a batch's two copies anew from the other: ",
+                                 JoinPath(directory, SegmentName(first->life)), " at offset ",
+                                 first->copy.offset,
+                                 others > 0 ? absl::StrCat(", and ", others, " more") : ""));
+    first = next;
+  }
+  return notes;
+}
+
 absl::StatusOr<bool> RunPrepareSlice(FileSystem* file_system, FileJob* job) {
   const std::string path = JoinPath(job->directory, PreparingName(job->life));
   const FileSystem::OpenMode mode =
@@ -235,10 +252,8 @@ absl::StatusOr<OpenedLog> LogStore::Resume(FileSystem* file_system, const LogSto
     if (!sealed.ok()) return WriteFailed("cannot seal the segment before the newest", sealed);
     opened.notes.push_back(absl::StrCat("finished the change to ", path));
   }
-  for (const Mend& mend : recovery.mends) {
-    LOCKD_REACH(kBatchMended);
-    opened.notes.push_back(absl::StrCat("wrote one of a batch's two copies anew from the other: ",
-                                        store->PathOf(mend.life), " at offset ", mend.copy.offset));
+  for (std::string& note : NotesOf(options.directory, recovery.mends)) {
+    opened.notes.push_back(std::move(note));
   }
   opened.tail_was_torn = recovery.tail_was_torn;
   if (opened.tail_was_torn) {

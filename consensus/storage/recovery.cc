@@ -146,7 +146,8 @@ absl::Status Recoverer::FindNewest() {
           Failure::kUnusable,
           absl::StrCat(segment->path, " has log format version ", segment->reading.version,
                        ", this program knows version ", kWalVersion,
-                       " only; start it with the lockd version that wrote it, or a newer one"));
+                       " only; start it with the lockd version that wrote it",
+                       segment->reading.version > kWalVersion ? ", or a newer one" : ""));
     }
     if (segment->is_begun()) {
       chain_.push_back(*std::move(segment));
@@ -400,17 +401,25 @@ std::optional<uint64_t> ParsePreparingName(absl::string_view name) {
 
 absl::Status MendLog(FileSystem* file_system, const std::string& directory,
                      const std::vector<Mend>& mends) {
-  for (const Mend& mend : mends) {
+  std::unique_ptr<File> file;
+  for (size_t i = 0; i < mends.size(); ++i) {
+    const Mend& mend = mends[i];
     const std::string path = JoinPath(directory, SegmentName(mend.life));
+    if (i == 0 || mends[i - 1].life != mend.life) {
+      absl::StatusOr<std::unique_ptr<File>> opened =
+          file_system->Open(path, FileSystem::OpenMode::kReadWrite);
+      if (!opened.ok()) return CannotRead(path, opened.status());
+      file = *std::move(opened);
+    }
     std::string batch(PadToSector(mend.copy.bytes), '\0');
-    absl::StatusOr<std::unique_ptr<File>> file =
-        file_system->Open(path, FileSystem::OpenMode::kReadWrite);
-    if (!file.ok()) return CannotRead(path, file.status());
-    absl::StatusOr<size_t> read =
-        (*file)->Read(mend.copy.whole_offset, mend.copy.bytes, batch.data());
+    absl::StatusOr<size_t> read = file->Read(mend.copy.whole_offset, mend.copy.bytes, batch.data());
     if (!read.ok()) return CannotRead(path, read.status());
-    absl::Status written = (*file)->Write(mend.copy.offset, batch);
-    if (written.ok()) written = (*file)->Sync();
+    if (*read < mend.copy.bytes) {
+      return Damaged(path, mend.copy.whole_offset, "the file ends within a batch");
+    }
+    absl::Status written = file->Write(mend.copy.offset, batch);
+    const bool is_last_of_file = i + 1 == mends.size() || mends[i + 1].life != mend.life;
+    if (written.ok() && is_last_of_file) written = file->Sync();
     if (!written.ok()) {
       return MakeFailure(Failure::kWriteFailed,
                          absl::StrCat(path, " at offset ", mend.copy.offset,

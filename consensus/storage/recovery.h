@@ -48,7 +48,7 @@ struct Recovery {
   std::vector<SegmentFile> in_use;  // ascending; the newest is last
   // The newest segment's predecessor does not name it yet: the crash came between the two writes.
   bool seal_missing = false;
-  std::vector<Mend> mends;         // what MendLog has to do
+  std::vector<Mend> mends;         // what MendLog has to do, by file
   std::vector<SegmentFile> spare;  // segment files that hold nothing of the log
   uint64_t life_max = 0;           // over all names seen
 };
@@ -65,7 +65,7 @@ absl::StatusOr<std::optional<Recovery>> RecoverLog(FileSystem* file_system,
 
 // Writes each broken copy anew from the whole one, so that what was recovered is there twice again.
 // Before anything is told of the log, as the newest batch may not have been durable in either copy
-// alone. Failure: kWriteFailed.
+// alone. Failures: kWriteFailed, and those of reading.
 absl::Status MendLog(FileSystem* file_system, const std::string& directory,
                      const std::vector<Mend>& mends);
 

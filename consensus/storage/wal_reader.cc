@@ -132,13 +132,14 @@ absl::StatusOr<std::optional<WalReader::BatchHeader>> WalReader::BatchAt(uint64_
   header.chain = LoadLittle<uint32_t>(at + batch_at::kChain);
   header.record_count = LoadLittle<uint32_t>(at + batch_at::kRecordCount);
   // The length is checked against the file before anything is read or allocated for it.
-  if (header.length < kBatchHeaderBytes) return std::nullopt;
-  bytes = Bytes(offset, header.length);
+  const uint64_t rest = file_bytes_ - offset;
+  if (header.length < kBatchHeaderBytes || header.length > rest) return std::nullopt;
+  bytes = Bytes(offset, std::min(PadToSector(header.length) + header.length, rest));
   if (!bytes.ok()) return bytes.status();
   if (bytes->empty()) return std::nullopt;
-  if (ExtendCrc32c(seed_, bytes->substr(batch_at::kLength)) != header.checksum) {
-    return std::nullopt;
-  }
+  const absl::string_view covered =
+      bytes->substr(batch_at::kLength, header.length - batch_at::kLength);
+  if (ExtendCrc32c(seed_, covered) != header.checksum) return std::nullopt;
   return header;
 }
 
@@ -218,11 +219,7 @@ bool WalReader::Next() {
   status_ = CompareCopies(**found);
   if (!status_.ok()) return false;
   absl::StatusOr<absl::string_view> bytes = Bytes((*found)->offset, header.length);
-  if (!bytes.ok()) {
-    status_ = bytes.status();
-    return false;
-  }
-  LOCKD_CHECK(bytes->size() == header.length, "it was there a moment ago");
+  LOCKD_CHECK(bytes.ok() && bytes->size() == header.length, "BatchAt left it in the window");
   if (!DecodeRecords(header, bytes->substr(kBatchHeaderBytes))) {
     end_.kind = WalEnd::Kind::kDamaged;
     end_.later_offset = (*found)->offset;

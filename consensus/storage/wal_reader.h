@@ -110,8 +110,8 @@ class WalReader {
   };
   // The bytes at [offset, offset + count), from the window or the file; empty beyond the end.
   absl::StatusOr<absl::string_view> Bytes(uint64_t offset, uint64_t count);
-  // The batch of this life at `offset` if one with a right checksum is there, wherever it belongs;
-  // its bytes are then in the window.
+  // The batch of this life at `offset` if one with a right checksum is there, wherever it belongs.
+  // It and what should be its copy are then in the window: what is judged is not read again.
   absl::StatusOr<std::optional<BatchHeader>> BatchAt(uint64_t offset);
   // The whole copy of the batch that belongs at the position. Without one, end_ says what is there.
   struct Copy {

@@ -414,16 +414,37 @@ TEST_F(LogDamageTest, AReadErrorDuringRecoveryIsRefused) {
   }
 }
 
-TEST_F(LogDamageTest, ALogOfANewerFormatIsRefusedAsUnusable) {
+TEST_F(LogDamageTest, ALogOfAnotherFormatIsRefusedAsUnusable) {
   BuildLog();
-  std::string bytes = disk_.Contents(newest_);
-  StoreLittle<uint32_t>(bytes.data() + head_at::kVersion, kWalVersion + 1);
-  const absl::string_view covered(bytes.data() + head_at::kVersion, kHeadBytes - head_at::kVersion);
-  StoreLittle<uint32_t>(bytes.data() + head_at::kChecksum, Crc32c(covered));
-  disk_.SetContents(newest_, bytes);
-  const absl::Status status = TryOpen();
-  EXPECT_EQ(ExitStatusOf(status), 12) << status;
-  EXPECT_NE(status.message().find("version 3"), absl::string_view::npos) << status;
+  for (const uint32_t version : {kWalVersion - 1, kWalVersion + 1}) {
+    std::string bytes = disk_.Contents(newest_);
+    StoreLittle<uint32_t>(bytes.data() + head_at::kVersion, version);
+    const absl::string_view covered(bytes.data() + head_at::kVersion,
+                                    kHeadBytes - head_at::kVersion);
+    StoreLittle<uint32_t>(bytes.data() + head_at::kChecksum, Crc32c(covered));
+    disk_.SetContents(newest_, bytes);
+    const absl::Status status = TryOpen();
+    EXPECT_EQ(ExitStatusOf(status), 12) << status;
+    EXPECT_NE(status.message().find(absl::StrCat("version ", version)), absl::string_view::npos)
+        << status;
+    EXPECT_EQ(status.message().find("newer one") != absl::string_view::npos, version > kWalVersion);
+  }
+}
+
+// Second copies in a row: one note for the file.
+TEST_F(LogDamageTest, ManyBrokenCopiesAreMendedTogether) {
+  BuildLog();
+  const std::string whole = disk_.Contents(in_use_[0]);
+  for (uint64_t offset = 1024; offset < 5 * 1024; offset += 1024) {
+    disk_.FlipByte(in_use_[0], offset + 3, 0x10);
+  }
+  Open();
+  EXPECT_EQ(disk_.Contents(in_use_[0]), whole);
+  ASSERT_EQ(opened_.notes.size(), 1u);
+  EXPECT_NE(opened_.notes[0].find("at offset 1024, and 3 more"), std::string::npos)
+      << opened_.notes[0];
+  CutPower();
+  EXPECT_EQ(disk_.Contents(in_use_[0]), whole) << "not durable";
 }
 
 }  // namespace
