@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
 #include "tests/sim/failing_seed.h"
@@ -153,11 +154,19 @@ int Main(int argc, char** argv) {
                     ->type_name("A..B");
   app.add_option("--jobs", flags.jobs, "processes at a time (1..256; default: one for each core)")
       ->check(CLI::Range(1, 256));
+  // The parser takes -1 for 2^64 - 1.
+  const CLI::Validator is_seed(
+      [](const std::string& text) {
+        return absl::StartsWith(text, "-") ? text + " is not a seed: 0 or more" : std::string();
+      },
+      "");
   auto* replay = app.add_option("--replay", flags.replay, "run this one seed in this process")
+                     ->check(is_seed)
                      ->excludes(seeds);
   auto* shrink = app.add_option("--shrink", flags.shrink,
                                 "find the least part of this failing seed that still fails in the "
                                 "same way, and print its trace")
+                     ->check(is_seed)
                      ->excludes(seeds)
                      ->excludes(replay);
   app.add_option("--tries", flags.tries, "with --shrink: runs at most (1..1000000)")

@@ -36,6 +36,10 @@ absl::Status SeedLedger::Open() {
     }
     if (build == build_) next_seed_ = std::max(next_seed_, last + 1);
   }
+  // Now, not after the first block of a long soak.
+  if (!std::ofstream(path_, std::ios::app)) {
+    return absl::UnavailableError(absl::StrCat("cannot write ", path_, "; name another file"));
+  }
   return absl::OkStatus();
 }
 

@@ -22,7 +22,8 @@ class SeedLedger {
  public:
   explicit SeedLedger(std::string path);
 
-  // Reads the file, if there is one. InvalidArgument: not a ledger, with the line.
+  // Reads the file; makes it if there is none. InvalidArgument: not a ledger, with the line.
+  // Unavailable: it cannot be written.
   absl::Status Open();
   // The first seed that no range of this build covers.
   [[nodiscard]] uint64_t next_seed() const { return next_seed_; }
