@@ -196,7 +196,7 @@ class Harness {
         break;
       case 2: {
         const auto opcode = static_cast<Opcode>(choices_.Below(256));
-        Send(client, opcode, std::string(choices_.Bytes(choices_.Below(200))));
+        SendAny(client, opcode, std::string(choices_.Bytes(choices_.Below(200))));
         break;
       }
       case 3:
@@ -207,7 +207,7 @@ class Harness {
         const Opcode opcode = kRequests[choices_.Below(kRequests.size())];
         const std::unique_ptr<Message> request = RequestOf(opcode);
         filler_.Fill(*request);
-        Send(client, opcode, request->SerializeAsString());
+        SendAny(client, opcode, request->SerializeAsString());
         break;
       }
     }
@@ -249,9 +249,15 @@ class Harness {
     Deliver(connections_[client], {.opcode = Opcode::kHello}, hello.SerializeAsString());
   }
   void Send(uint64_t client, Opcode opcode, const std::string& payload) {
+    Send(client, {.opcode = opcode, .request_id = ++last_request_}, payload);
+  }
+  // Now and then with the id that no request has.
+  void SendAny(uint64_t client, Opcode opcode, const std::string& payload) {
+    const uint32_t id = choices_.Below(64) == 63 ? 0 : ++last_request_;
+    Send(client, {.opcode = opcode, .request_id = id}, payload);
+  }
+  void Send(uint64_t client, const FrameHeader& header, const std::string& payload) {
     if (connections_[client].value() == 0) Connect(client);
-    FrameHeader header{.opcode = opcode};
-    header.request_id = choices_.Below(64) == 63 ? 0 : ++last_request_;
     Deliver(connections_[client], header, payload);
   }
   void Deliver(ConnectionId connection, const FrameHeader& header, const std::string& payload) {
