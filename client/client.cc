@@ -120,7 +120,12 @@ bool Accept(ClientShared& shared, const ReadOptions& options, const pb::Stamp& s
   return true;
 }
 
-LockRecord ToRecord(const pb::LockRecord& lock, const pb::Stamp& stamp) {
+Age AgeOf(const ReadOptions& options, int64_t age_ms) {
+  if (!options.stale) return {};
+  return {.is_stale = true, .ms = age_ms < 0 ? std::nullopt : std::optional(age_ms)};
+}
+
+LockRecord ToRecord(const pb::LockRecord& lock, const pb::Stamp& stamp, const Age& age) {
   LockRecord record;
   record.lock_id = lock.lock_id();
   record.held = lock.status() == pb::LOCK_STATUS_HELD;
@@ -131,10 +136,11 @@ LockRecord ToRecord(const pb::LockRecord& lock, const pb::Stamp& stamp) {
   record.session_id = SessionId(lock.session_id());
   record.waiters = lock.waiters();
   record.applied_index = stamp.applied_index();
+  record.age = age;
   return record;
 }
 
-SessionRecord ToRecord(const pb::SessionRecord& session) {
+SessionRecord ToRecord(const pb::SessionRecord& session, const pb::Stamp& stamp, const Age& age) {
   SessionRecord record;
   record.session_id = SessionId(session.session_id());
   record.owner_id = session.owner_id();
@@ -144,6 +150,8 @@ SessionRecord ToRecord(const pb::SessionRecord& session) {
   record.holds = session.holds();
   record.waiters = session.waiters();
   record.epoch = session.epoch();
+  record.applied_index = stamp.applied_index();
+  record.age = age;
   return record;
 }
 
@@ -159,6 +167,8 @@ NodeStatus ToRecord(const pb::StatusReply& status) {
   record.digest = status.digest();
   record.longest_turn_cpu_us = status.longest_turn_cpu_us();
   record.longest_turn_wall_us = status.longest_turn_wall_us();
+  record.disk_free_bytes = status.disk_free_bytes();
+  record.disk_is_low = status.disk_is_low();
   record.rss_bytes = status.rss_bytes();
   record.process_cpu_us = status.process_cpu_us();
   record.sessions = status.sessions();
@@ -193,7 +203,7 @@ asio::awaitable<void> ReadLock(std::shared_ptr<ClientShared> shared, std::string
     if (Accept(*shared, options, reply.stamp())) break;
     reader->Reject();
   }
-  done(ToRecord(reply.lock(), reply.stamp()));
+  done(ToRecord(reply.lock(), reply.stamp(), AgeOf(options, reply.age_ms())));
 }
 
 asio::awaitable<void> ReadLocks(std::shared_ptr<ClientShared> shared, std::string prefix,
@@ -223,7 +233,7 @@ asio::awaitable<void> ReadLocks(std::shared_ptr<ClientShared> shared, std::strin
     }
     page_from = reader->address();
     for (const pb::LockRecord& lock : reply.locks()) {
-      locks.push_back(ToRecord(lock, reply.stamp()));
+      locks.push_back(ToRecord(lock, reply.stamp(), AgeOf(options, reply.age_ms())));
     }
     request.set_cursor(reply.next_cursor());
   } while (reply.next_cursor() != 0);
@@ -256,7 +266,7 @@ asio::awaitable<void> ReadSessions(std::shared_ptr<ClientShared> shared, ReadOpt
     }
     page_from = reader->address();
     for (const pb::SessionRecord& session : reply.sessions()) {
-      sessions.push_back(ToRecord(session));
+      sessions.push_back(ToRecord(session, reply.stamp(), AgeOf(options, reply.age_ms())));
     }
     request.set_cursor(reply.next_cursor());
   } while (reply.next_cursor() != 0);

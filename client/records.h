@@ -5,12 +5,21 @@
 #define LOCKD_CLIENT_RECORDS_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "protocol/base/ids.h"
 
 namespace lockd {
+
+// Of a stale read: how old what it shows was when the node answered, as far as the node knew: the
+// time since it last heard from its leader (a leader: from a majority) with all applied that it
+// then knew of. No bound: what was committed elsewhere since then is not in it.
+struct Age {
+  bool is_stale = false;
+  std::optional<int64_t> ms;  // nothing: the node has heard no leader since its start
+};
 
 struct LockRecord {
   std::string lock_id;  // any bytes; EscapeName() of protocol/base/text.h shows them
@@ -23,6 +32,7 @@ struct LockRecord {
   SessionId session_id;
   uint64_t waiters = 0;
   uint64_t applied_index = 0;  // the state that this was read from
+  Age age;
 };
 
 struct SessionRecord {
@@ -34,6 +44,8 @@ struct SessionRecord {
   uint64_t holds = 0;
   uint64_t waiters = 0;
   uint64_t epoch = 0;
+  uint64_t applied_index = 0;  // the state that this was read from
+  Age age;
 };
 
 struct MemberRecord {
@@ -64,6 +76,8 @@ struct NodeStatus {
   std::string cluster_name;
   uint64_t first_index = 0;
   uint64_t last_index = 0;
+  uint64_t disk_free_bytes = 0;  // 0: not measured yet
+  bool disk_is_low = false;      // below its reserve: as a leader it takes no new work
   std::vector<MemberRecord> members;
 };
 

@@ -217,6 +217,9 @@ void DeclareLimits(Knobs& knobs, Config& config) {
   knobs.Bytes("segment-bytes", &config.segment_bytes, 64 * kKiB, 4 * kGiB, "size of one log file");
   knobs.Bytes("tail-bytes-max", &config.tail_bytes_max, 1 * kMiB, 16 * kGiB,
               "newest log entries kept in memory");
+  knobs.Bytes("disk-reserve", &config.disk_reserve_bytes, 0, 1024 * kGiB,
+              "with less free disk space a leader refuses new sessions and acquires; releases and "
+              "keep-alives go on; 0: never");
 }
 
 void DeclareSettings(Knobs& knobs, state::Settings& settings) {

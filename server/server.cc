@@ -63,6 +63,7 @@ net::RunnerOptions MakeRunnerOptions(const Config& config, const DescriptorBudge
   options.client_limits.output_bytes_max = config.output_bytes_max;
   options.peer_limits.accepted_links_max = descriptors.peer_links;
   options.seed = DrawId();
+  options.data_directory = config.data_dir;
   return options;
 }
 
@@ -180,6 +181,7 @@ node::NodeOptions Server::MakeNodeOptions(const storage::OpenedLog& opened,
   options.pending_command_bytes_max = config_.pending_bytes_max;
   options.uncommitted_bytes_max = config_.uncommitted_bytes_max;
   options.retry_after_ms = static_cast<uint32_t>(config_.retry_after_ms);
+  options.disk_reserve_bytes = config_.disk_reserve_bytes;
   return options;
 }
 

@@ -73,6 +73,8 @@ class FileSystem {
   virtual absl::Status Rename(const std::string& from, const std::string& to) = 0;
   virtual absl::Status Unlink(const std::string& path) = 0;
   virtual absl::Status SyncDirectory(const std::string& directory) = 0;
+  // Bytes that files of this process may still grow by, on the device that holds `path`.
+  virtual absl::StatusOr<uint64_t> FreeBytes(const std::string& path) = 0;
 
   // An exclusive lock on the file, made if missing. FailedPrecondition when somebody holds it; its
   // content, `note` of the holder, is then in the message.

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -144,6 +145,15 @@ absl::Status PosixFileSystem::SyncDirectory(const std::string& directory) {
   ::close(descriptor);
   if (error != 0) return ErrnoStatus(error, "fsync", directory);
   return absl::OkStatus();
+}
+
+// What is kept back for the superuser does not count.
+absl::StatusOr<uint64_t> PosixFileSystem::FreeBytes(const std::string& path) {
+  struct statvfs info;
+  if (RetryInterrupted([&] { return ::statvfs(path.c_str(), &info); }) != 0) {
+    return ErrnoStatus(errno, "statvfs", path);
+  }
+  return uint64_t{info.f_bavail} * info.f_frsize;
 }
 
 // flock rather than fcntl: it belongs to the open file, so that closing some other descriptor of

@@ -21,6 +21,7 @@ class PosixFileSystem : public FileSystem {
   absl::Status Rename(const std::string& from, const std::string& to) override;
   absl::Status Unlink(const std::string& path) override;
   absl::Status SyncDirectory(const std::string& directory) override;
+  absl::StatusOr<uint64_t> FreeBytes(const std::string& path) override;
   absl::StatusOr<std::unique_ptr<FileLock>> LockFile(const std::string& path,
                                                      absl::string_view note) override;
 };

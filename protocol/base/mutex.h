@@ -5,6 +5,7 @@
 #ifndef LOCKD_PROTOCOL_BASE_MUTEX_H_
 #define LOCKD_PROTOCOL_BASE_MUTEX_H_
 
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 
@@ -41,6 +42,13 @@ class CondVar {
   void Wait(Mutex* mutex) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     std::unique_lock<std::mutex> lock(mutex->mutex_, std::adopt_lock);
     condition_.wait(lock);
+    lock.release();
+  }
+  // The same, but no longer than until then.
+  void WaitUntil(Mutex* mutex, std::chrono::steady_clock::time_point until)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    std::unique_lock<std::mutex> lock(mutex->mutex_, std::adopt_lock);
+    condition_.wait_until(lock, until);
     lock.release();
   }
   void NotifyOne() { condition_.notify_one(); }

@@ -83,6 +83,7 @@
   MARK(kKeepAlivesOfOneSessionMerged, "keep_alives_of_one_session_merged")         \
   MARK(kSessionMovesToAnotherConnection, "session_moves_to_another_connection")    \
   MARK(kConnectionClosedWhileOpening, "connection_closed_while_opening")           \
+  MARK(kRefusedForDiskSpace, "refused_for_disk_space")                             \
   /* client */                                                                     \
   MARK(kClientLossByOwnDeadline, "client_loss_by_own_deadline")                    \
   MARK(kClientGivesUpSilentNode, "client_gives_up_silent_node")                    \

@@ -10,6 +10,7 @@
 #include <ctime>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "consensus/storage/failure.h"
 
 namespace lockd::net {
@@ -67,6 +68,7 @@ NodeRunner::NodeRunner(asio::io_context* io, RunnerOptions options, Callbacks ca
       read_buffer_(kReadBufferBytes) {}
 
 NodeRunner::~NodeRunner() {
+  if (disk_watch_) disk_watch_->Stop();
   if (executor_) executor_->Stop();
 }
 
@@ -96,6 +98,9 @@ void NodeRunner::Start(std::unique_ptr<node::Node> node, storage::FileSystem* fi
                 callbacks_.on_fatal(storage::ExitStatusOf(status), std::string(status.message()));
               },
       });
+  disk_watch_ = std::make_unique<DiskWatch>(
+      io_, file_system, options_.data_directory,
+      [this](const absl::StatusOr<uint64_t>& free_bytes) { OnDiskMeasured(free_bytes); });
   const auto on_input = [this] { ScheduleTurn(); };
   clients_ = std::make_unique<ClientConnections>(options_.client_limits, node_.get(), &read_buffer_,
                                                  on_input);
@@ -116,6 +121,7 @@ void NodeRunner::Stop(std::function<void()> done) {
   auto linger =
       std::make_shared<asio::steady_timer>(*io_, std::chrono::milliseconds(kStopLingerMs));
   linger->async_wait([this, linger, done = std::move(done)](boost::system::error_code) {
+    disk_watch_->Stop();
     executor_->Stop();
     clients_->CloseAll();
     peers_->CloseAll();
@@ -183,6 +189,16 @@ void NodeRunner::RefreshRimStatus() {
   rim_status_.rss_bytes = ResidentBytes();
   rim_status_.process_cpu_us = ProcessCpuUs();
   node_->set_rim_status(rim_status_);
+}
+
+void NodeRunner::OnDiskMeasured(const absl::StatusOr<uint64_t>& free_bytes) {
+  if (!free_bytes.ok()) {
+    callbacks_.on_note({true, absl::StrCat("the free space of the disk is not known: ",
+                                           std::string(free_bytes.status().message()))});
+    return;
+  }
+  node_->OnFreeBytes(*free_bytes);
+  ScheduleTurn();
 }
 
 }  // namespace lockd::net

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "consensus/storage/file_system.h"
@@ -22,6 +23,7 @@
 #include "protocol/base/text.h"
 #include "protocol/base/time.h"
 #include "server/net/client_connections.h"
+#include "server/net/disk_watch.h"
 #include "server/net/listener.h"
 #include "server/net/peer_transport.h"
 #include "server/net/storage_executor.h"
@@ -34,7 +36,8 @@ struct RunnerOptions {
   HostPort peer_listen;
   ClientLimits client_limits;
   PeerLimits peer_limits;
-  uint64_t seed = 0;  // of the jitter in dialling
+  uint64_t seed = 0;           // of the jitter in dialling
+  std::string data_directory;  // whose free space is watched
 };
 
 class NodeRunner {
@@ -75,6 +78,7 @@ class NodeRunner {
   void ArmTimer(LocalTime wakeup);
   void MeasureTurn();
   void RefreshRimStatus();
+  void OnDiskMeasured(const absl::StatusOr<uint64_t>& free_bytes);
 
   static constexpr size_t kReadBufferBytes = 256 * 1024;
   static constexpr int64_t kStatusAgeMs = 200;
@@ -93,6 +97,7 @@ class NodeRunner {
   // From Start on, in order of dependency.
   std::unique_ptr<node::Node> node_;
   std::unique_ptr<StorageExecutor> executor_;
+  std::unique_ptr<DiskWatch> disk_watch_;
   std::unique_ptr<ClientConnections> clients_;
   std::unique_ptr<PeerTransport> peers_;
 

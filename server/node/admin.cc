@@ -56,6 +56,8 @@ pb::StatusReply StatusOf(const NodeContext& context) {
   status.set_client_address(context.options.client_address);
   status.set_cluster_id(context.formation.cluster_id().value());
   status.set_cluster_name(context.options.cluster_name);
+  status.set_disk_free_bytes(context.disk_space.free_bytes().value_or(0));
+  status.set_disk_is_low(context.disk_space.is_low());
   FillMembers(context, &status);
   return status;
 }

@@ -9,6 +9,7 @@
 
 #include "consensus/raft/raft.h"
 #include "protocol/lock.pb.h"
+#include "server/node/disk_space.h"
 #include "server/node/formation.h"
 #include "server/node/outbox.h"
 #include "server/node/types.h"
@@ -20,11 +21,13 @@ struct NodeContext {
   NodeContext(NodeOptions node_options, const raft::RecoveredLog& recovered)
       : options(std::move(node_options)),
         formation(options, recovered),
+        disk_space(options.disk_reserve_bytes),
         database(state::HashKey::FromSeed(options.seed), options.numbers_drawn) {}
 
   const NodeOptions options;
   Outbox outbox;
   Formation formation;
+  DiskSpace disk_space;
   state::LockDatabase database;
   std::unique_ptr<raft::Raft> raft;  // never null once the node is made
   RimStatus rim;

@@ -192,6 +192,12 @@ std::optional<std::vector<state::Member>> Formation::Founders() const {
   return founders;
 }
 
+uint32_t Formation::CommonFeatureLevel() const {
+  uint32_t level = state::kFeatureLevelMax;
+  for (const auto& [node, heard] : heard_) level = std::min(level, heard.claim.feature_level_max);
+  return level;
+}
+
 std::string Formation::ClientAddressOf(NodeId node) const {
   if (node == self_) return client_address_;
   if (const auto heard = heard_.find(node);

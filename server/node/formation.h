@@ -48,6 +48,7 @@ struct PeerClaim {
   Incarnation your_incarnation;  // what it has registered for this node; zero: nothing
   std::string client_address;
   std::string peer_address;
+  uint32_t feature_level_max = 1;  // the highest that its code understands
 
   // Its directory has never taken part in anything.
   [[nodiscard]] bool is_untouched() const { return !has_log && term.is_zero(); }
@@ -90,6 +91,8 @@ class Formation {
   [[nodiscard]] Incarnation RegisteredIncarnation(NodeId node) const;
   // The members with the incarnations heard; nothing while one has not been heard.
   [[nodiscard]] std::optional<std::vector<state::Member>> Founders() const;
+  // The highest feature level that this node and all members it has heard understand.
+  [[nodiscard]] uint32_t CommonFeatureLevel() const;
   // host:port to send clients to, as last announced; empty: unknown.
   [[nodiscard]] std::string ClientAddressOf(NodeId node) const;
 

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "protocol/base/check.h"
+#include "protocol/base/reach.h"
 #include "server/node/admin.h"
 #include "server/node/lock_wire.h"
 #include "server/state/command.h"
@@ -247,6 +248,13 @@ void LockManager::Submit(const RequestRef& request, state::Command command, size
   const absl::Status valid = state::ValidateCommand(command, context_.database.settings());
   if (!valid.ok()) {
     connections_.ReplyError(request, pb::ERROR_CODE_INVALID_ARGUMENT, std::string(valid.message()));
+    return;
+  }
+  if (admission == Admission::kNewWork && context_.disk_space.is_low()) {
+    LOCKD_REACH(kRefusedForDiskSpace);
+    connections_.ReplyError(request, pb::ERROR_CODE_RESOURCE_EXHAUSTED,
+                            context_.disk_space.Refusal(),
+                            std::max(context_.options.retry_after_ms, DiskSpace::kRetryAfterMs));
     return;
   }
   if (!group_commit_.Admits(admission, bytes, context_.raft->uncommitted_bytes())) {

@@ -12,6 +12,7 @@
 #include "server/node/client_connections.h"
 #include "server/node/cluster_clock.h"
 #include "server/node/context.h"
+#include "server/node/freshness.h"
 #include "server/node/group_commit.h"
 #include "server/node/keep_alive_collector.h"
 #include "server/node/lock_manager.h"
@@ -90,6 +91,7 @@ class Node::Impl {
   KeepAliveCollector keep_alives_{context.options.keep_alive_window_ms};
   GroupCommit group_commit_{context.options};
   PendingRequests pending_;
+  Freshness freshness_;
   Reads reads_{context, connections};
   LockManager lock_manager_{context, connections, group_commit_, keep_alives_, reads_};
 
@@ -171,7 +173,9 @@ void Node::Impl::OnPeerFrame(PeerLinkId link, const FrameView& frame) {
   if (!log_membership_.is_done()) return;
   if (!took_part && context.formation.participates()) Participate();
   if (!message) return;
+  const Freshness::Sign sign = Freshness::SignOf(*message);
   raft().Step(*std::move(message));
+  freshness_.OnStepped(sign, raft());
   CheckStillLeads();
 }
 
@@ -233,6 +237,8 @@ void Node::Impl::OnTime(LocalTime now, WallTime wall_now) {
   peer_links.SetOwnProgress(!raft().last_index().is_zero(), raft().term());
   peer_links.OnTime(now);
   if (leads()) clock_.EndTurn(raft().last_index(), raft().commit_index());
+  freshness_.OnTime(now, raft());
+  reads_.AnswerStale(freshness_.AgeMs(now));
   NoteWaiting();
 }
 
@@ -396,7 +402,7 @@ void Node::Impl::ProposeBootstrap() {
   if (!founders) return;
   state::BatchBuilder builder;
   builder.Add(state::Bootstrap{.cluster_id = context.options.cluster_id_draw,
-                               .feature_level = state::kFeatureLevelMax,
+                               .feature_level = context.formation.CommonFeatureLevel(),
                                .settings = context.options.bootstrap_settings,
                                .members = *std::move(founders)});
   ProposeEntry({.payload = builder.Take(wall_now_), .waiters = {Nobody{}}});
@@ -535,6 +541,9 @@ void Node::OnWriteDone(storage::LogWriteDone done) {
 }
 void Node::OnReadDone(storage::LogReadDone done) {
   impl_->OnReadDone(std::move(done));
+}
+void Node::OnFreeBytes(uint64_t free_bytes) {
+  impl_->context.disk_space.OnFreeBytes(free_bytes, &impl_->context.outbox);
 }
 void Node::OnTime(LocalTime now, WallTime wall_now) {
   impl_->OnTime(now, wall_now);

@@ -80,6 +80,8 @@ class Node {
   // -- disk --
   void OnWriteDone(storage::LogWriteDone done);
   void OnReadDone(storage::LogReadDone done);
+  // What the disk has left, as measured now and then.
+  void OnFreeBytes(uint64_t free_bytes);
 
   // -- time, last in each turn --
   void OnTime(LocalTime now, WallTime wall_now);

@@ -29,7 +29,8 @@ PeerClaim ClaimOf(const pb::PeerHello& hello) {
           .term = raft::Term{hello.term()},
           .your_incarnation = Incarnation{hello.your_incarnation()},
           .client_address = hello.client_address(),
-          .peer_address = hello.peer_address()};
+          .peer_address = hello.peer_address(),
+          .feature_level_max = std::max(uint32_t{1}, hello.feature_level_max())};
 }
 
 }  // namespace

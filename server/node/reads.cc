@@ -57,7 +57,7 @@ void Reads::OnQuery(const RequestRef& request, Query query) {
     return;
   }
   if (IsStale(read.query)) {
-    Answer(read);
+    stale_.push_back(std::move(read));
     return;
   }
   if (!context_.is_serving) {
@@ -85,7 +85,7 @@ void Reads::OnReleased(const raft::ReleasedRead& released) {
   read.is_confirmed = true;
   read.index = released.index;
   if (read.index <= context_.raft->applied_index()) {
-    Answer(read);
+    Answer(read, 0);
     waiting_.erase(place);
   } else {
     confirmed_.push_back(released.context);
@@ -99,10 +99,14 @@ void Reads::OnApplied() {
     const auto place = waiting_.find(context);
     if (place == waiting_.end()) return true;
     if (place->second.index > applied) return false;
-    Answer(place->second);
+    Answer(place->second, 0);
     waiting_.erase(place);
     return true;
   });
+}
+
+void Reads::AnswerStale(std::optional<int64_t> age_ms) {
+  for (const Read& read : std::exchange(stale_, {})) Answer(read, age_ms.value_or(-1));
 }
 
 void Reads::FailAll() {
@@ -111,26 +115,30 @@ void Reads::FailAll() {
   confirmed_.clear();
 }
 
-void Reads::Answer(const Read& read) {
+void Reads::Answer(const Read& read, int64_t age_ms) {
   if (const auto* get = std::get_if<pb::GetLockRequest>(&read.query)) {
-    AnswerGetLock(read.request, *get);
+    AnswerGetLock(read.request, *get, age_ms);
   } else if (const auto* list = std::get_if<pb::ListLocksRequest>(&read.query)) {
-    AnswerListLocks(read.request, *list);
+    AnswerListLocks(read.request, *list, age_ms);
   } else {
-    AnswerListSessions(read.request, std::get<pb::ListSessionsRequest>(read.query));
+    AnswerListSessions(read.request, std::get<pb::ListSessionsRequest>(read.query), age_ms);
   }
 }
 
-void Reads::AnswerGetLock(const RequestRef& request, const pb::GetLockRequest& query) {
+void Reads::AnswerGetLock(const RequestRef& request, const pb::GetLockRequest& query,
+                          int64_t age_ms) {
   pb::GetLockReply reply;
   FillStamp(context_, reply.mutable_stamp());
+  reply.set_age_ms(age_ms);
   FillLock(context_.database.GetLock(query.name()), reply.mutable_lock());
   connections_.Reply(request, reply);
 }
 
-void Reads::AnswerListLocks(const RequestRef& request, const pb::ListLocksRequest& query) {
+void Reads::AnswerListLocks(const RequestRef& request, const pb::ListLocksRequest& query,
+                            int64_t age_ms) {
   pb::ListLocksReply reply;
   FillStamp(context_, reply.mutable_stamp());
+  reply.set_age_ms(age_ms);
   const size_t count_max = PageCount(query.count_max());
   uint64_t cursor = query.cursor();
   size_t count = 0;
@@ -147,9 +155,11 @@ void Reads::AnswerListLocks(const RequestRef& request, const pb::ListLocksReques
   connections_.Reply(request, reply);
 }
 
-void Reads::AnswerListSessions(const RequestRef& request, const pb::ListSessionsRequest& query) {
+void Reads::AnswerListSessions(const RequestRef& request, const pb::ListSessionsRequest& query,
+                               int64_t age_ms) {
   pb::ListSessionsReply reply;
   FillStamp(context_, reply.mutable_stamp());
+  reply.set_age_ms(age_ms);
   const size_t count_max = PageCount(query.count_max());
   uint64_t cursor = query.cursor();
   size_t count = 0;

@@ -81,6 +81,8 @@ struct NodeOptions {
   size_t uncommitted_bytes_max = 16 * 1024 * 1024;
   size_t pending_reads_max = 65'536;  // linearizable reads waiting for their heartbeat round
   uint32_t retry_after_ms = 100;
+  // With less free space on its disk the node takes no new work (disk_space.h); 0: never.
+  uint64_t disk_reserve_bytes = 0;
 };
 
 struct ClientOutput {

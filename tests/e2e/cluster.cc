@@ -79,8 +79,11 @@ void Cluster::StartAll() {
 }
 
 void Cluster::Start(size_t node) {
-  processes_.at(node) = std::make_unique<Process>(Process::Start(
-      "lockd", Flags(node), {.error_path = log_path(node), .descriptors_max = descriptors_max_}));
+  processes_.at(node) =
+      std::make_unique<Process>(Process::Start("lockd", Flags(node),
+                                               {.environment = environments_[node],
+                                                .error_path = log_path(node),
+                                                .descriptors_max = descriptors_max_}));
 }
 
 void Cluster::Kill(size_t node) {

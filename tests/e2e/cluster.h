@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "client/blocking_client.h"
@@ -64,6 +65,10 @@ class Cluster {
   [[nodiscard]] std::filesystem::path data_dir(size_t node) const;
   // Of nodes that start from now on; 0: as many as this process may open.
   void set_descriptors_max(uint64_t descriptors) { descriptors_max_ = descriptors; }
+  // NAME=VALUE, of this node when it starts from now on.
+  void set_environment(size_t node, testing::Words environment) {
+    environments_[node] = std::move(environment);
+  }
   // What lockd is started with.
   [[nodiscard]] std::vector<std::string> Flags(size_t node) const;
   [[nodiscard]] std::string log_path(size_t node) const;
@@ -79,6 +84,7 @@ class Cluster {
   TempDirectory directory_;
   std::vector<std::string> flags_;
   uint64_t descriptors_max_ = 0;
+  std::map<size_t, testing::Words> environments_;
   std::vector<uint16_t> client_ports_;
   std::vector<uint16_t> peer_ports_;
   std::vector<std::unique_ptr<Process>> processes_;  // null: never started

@@ -85,6 +85,7 @@ TEST(Config, EveryBadKnobIsOneLineThatNamesKnobValueAndBound) {
       {{"--retry-after", "2h"}, {"--retry-after", "1ms..1m"}},
       {{"--segment-bytes", "100000"}, {"--segment-bytes", "multiple of 512"}},
       {{"--tail-bytes-max", "0"}, {"--tail-bytes-max", "1MiB..16GiB"}},
+      {{"--disk-reserve", "2000GiB"}, {"--disk-reserve", "out of range", "0..1024GiB"}},
       {{"--sessions-max", "0"}, {"--sessions-max", "1..10000000"}},
       {{"--locks-max", "x"}, {"--locks-max", "not a whole number"}},
       {{"--waiters-max", "0"}, {"--waiters-max", "out of range"}},

@@ -280,6 +280,10 @@ FaultInjector::Effect FaultInjector::InjectDisk(Fault fault) {
       node.FillDisk();
       After(Pick(kSeconds, 6 * kSeconds), [&node] { node.FreeDisk(); });
       return Effect::kNone;
+    case Fault::kDiskLow:
+      node.set_disk_is_low(true);
+      After(Pick(kSeconds, 10 * kSeconds), [&node] { node.set_disk_is_low(false); });
+      return Effect::kStruck;
     case Fault::kDiskSlow:
       node.set_disk_is_slow(true);
       After(Pick(100 * kMillis, 4 * kSeconds), [&node] { node.set_disk_is_slow(false); });

@@ -1,6 +1,7 @@
 #include "tests/sim/log_checker.h"
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 
 #include "absl/strings/str_cat.h"
@@ -126,7 +127,7 @@ void LogChecker::Append(const raft::Entry& entry, raft::Term term) {
   CheckOracle(entry, commands, result);
   if (commands != nullptr) NoteAcquires(*commands);
   CheckGrants(commands, result);
-  TellEnds(result);
+  TellEnds(entry.index, result);
 }
 
 // The two were written independently, and only one of them is fast.
@@ -192,9 +193,10 @@ void LogChecker::CheckGrants(const state::Batch* batch, const state::ApplyResult
 
 // A session's holds may be freed entries before its end is reported, so holds are looked up rather
 // than concluded from events.
-void LogChecker::TellEnds(const state::ApplyResult& result) {
+void LogChecker::TellEnds(raft::Index index, const state::ApplyResult& result) {
   for (auto& [lock, owner] : owners_) {
     const FencingToken now = reference_.GetLock(lock).token;
+    if (owner != now) owners_since_[lock][index] = now;
     if (owner != now && !owner.is_zero()) listeners_.on_hold_ended(lock, owner);
     owner = now;
   }
@@ -208,6 +210,19 @@ void LogChecker::TellEnds(const state::ApplyResult& result) {
       listeners_.on_session_expired(ended->session);
     }
   }
+}
+
+void LogChecker::OnStaleRead(const std::string& lock, raft::Index applied,
+                             FencingToken holder) const {
+  LOCKD_CHECK(applied.value() <= committed_.size(), "StaleReadsTrue: entry ", applied,
+              " is shown as applied and was never committed");
+  FencingToken expected;
+  if (const auto changes = owners_since_.find(lock); changes != owners_since_.end()) {
+    const auto after = changes->second.upper_bound(applied);
+    if (after != changes->second.begin()) expected = std::prev(after)->second;
+  }
+  LOCKD_CHECK(holder == expected, "StaleReadsTrue: a node shows token ", holder, " for ", lock,
+              " after entry ", applied, ", there it was ", expected);
 }
 
 void LogChecker::CheckGrant(SessionId session, Sequence acquire, FencingToken token) {

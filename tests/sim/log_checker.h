@@ -15,6 +15,10 @@
 //   OracleAgrees               NaiveLockDatabase, written independently, says the same of each
 //   entry TokensIncrease      (I-15) a grant's token is above all before it; a repeat says the same
 //
+// And of each stale read that a node answers:
+//
+//   StaleReadsTrue             the holder that it shows held the lock after the entry that it names
+//
 // A broken one ends the process (LOCKD_CHECK).
 //
 // Threading: one thread.
@@ -51,6 +55,9 @@ class LogChecker {
 
   void AfterTurn(const SimNode& node);
 
+  // A node has shown this holder (zero: none) as of this applied entry.
+  void OnStaleRead(const std::string& lock, raft::Index applied, FencingToken holder) const;
+
   [[nodiscard]] const state::LockDatabase& reference() const { return reference_; }
   [[nodiscard]] uint64_t committed() const { return committed_.size(); }
   [[nodiscard]] uint64_t grants() const { return grants_.size(); }
@@ -80,7 +87,7 @@ class LogChecker {
   void NoteAcquires(const state::Batch& batch);
   void CheckGrants(const state::Batch* batch, const state::ApplyResult& result);
   void CheckGrant(SessionId session, Sequence acquire, FencingToken token);
-  void TellEnds(const state::ApplyResult& result);
+  void TellEnds(raft::Index index, const state::ApplyResult& result);
 
   const Listeners listeners_;
 
@@ -93,7 +100,9 @@ class LogChecker {
   std::map<FencingToken, std::pair<SessionId, Sequence>> grants_;
   std::map<std::pair<SessionId, Sequence>, std::string> locks_;  // what each acquire asks for
   std::map<std::string, FencingToken> owners_;                   // of each lock, zero: free
-  std::vector<std::pair<FencingToken, std::string>> granted_;    // in the present entry
+  // Each change of an owner, by the entry that made it.
+  std::map<std::string, std::map<raft::Index, FencingToken>> owners_since_;
+  std::vector<std::pair<FencingToken, std::string>> granted_;  // in the present entry
 };
 
 }  // namespace lockd::sim

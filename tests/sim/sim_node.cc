@@ -2,16 +2,12 @@
 
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "protocol/base/check.h"
 
 namespace lockd::sim {
 namespace {
 
-constexpr char kWalDirectory[] = "/wal";
-// Small, so that a run of seconds rolls and recycles segments.
-constexpr uint64_t kSegmentBytes = 64 * 1024;
 constexpr size_t kTailBytesMax = 16 * 1024;
 constexpr Time kRedialPause = 50 * kMillis;
 
@@ -116,6 +112,7 @@ void SimNode::Start() {
   node_options.bootstrap_members = options_.members;
   node_options.cluster_id_draw = ClusterId(random_.Next() >> 1 | 1);
   node_options.seed = random_.Next();
+  node_options.disk_reserve_bytes = kDiskReserveBytes;
   node_options.heartbeat_ms = options_.swarm.heartbeat_ms;
   node_options.election_ms_min = options_.swarm.election_ms_min;
   node_options.election_ms_max = options_.swarm.election_ms_max;
@@ -125,7 +122,7 @@ void SimNode::Start() {
       std::make_unique<node::Node>(std::move(node_options), std::move(opened->log), clock_.Now());
   network_->SetUp(options_.host, true);
   StartFileJobs();
-  ScheduleTurn();
+  MeasureDisk();
 }
 
 storage::MemFileSystem::Unsynced SimNode::DrawUnsynced() {
@@ -223,35 +220,10 @@ void SimNode::Resume() {
   }
 }
 
-// ---- Damage
-
-void SimNode::FailNext(Fault fault) {
-  if (!is_up()) return;
-  due_ = fault;
-  if (fault == Fault::kWriteError) disk_.FailNextWrite();
-  if (fault == Fault::kSyncError) disk_.FailNextSync();
-  if (fault == Fault::kReadError) disk_.FailReadAt(1);
-}
-
-bool SimNode::IsExplained() {
-  const std::optional<Fault> met = std::exchange(due_, std::nullopt);
-  if (met.has_value()) faults_->Happened(*met);
-  if (disk_is_full_) faults_->Happened(Fault::kDiskFull);
-  return met.has_value() || disk_is_full_;
-}
-
-void SimNode::FillDisk() {
-  disk_is_full_ = true;
-  disk_.set_capacity_bytes(0);
-}
-void SimNode::FreeDisk() {
-  disk_is_full_ = false;
-  disk_.set_capacity_bytes(storage::MemFileSystem::kNever);
-}
-
 void SimNode::Heal() {
   if (is_lost_) return;
   FreeDisk();
+  set_disk_is_low(false);
   disk_.ForgetFaults();
   due_.reset();
   crashes_in_write_ = false;
@@ -261,70 +233,6 @@ void SimNode::Heal() {
   StartNextDiskJob();  // what is under way takes no longer than it would now
   Resume();
   if (!is_up()) Start();
-}
-
-std::vector<std::string> SimNode::LogFiles() {
-  std::vector<std::string> paths;
-  absl::StatusOr<std::vector<std::string>> names = disk_.List(kWalDirectory);
-  if (!names.ok()) return paths;
-  for (const std::string& name : *names) {
-    if (absl::StartsWith(name, "wal-")) paths.push_back(absl::StrCat(kWalDirectory, "/", name));
-  }
-  return paths;
-}
-
-void SimNode::CopyAFile() {
-  const std::vector<std::string> files = LogFiles();
-  if (files.empty()) return;
-  copied_path_ = files[random_.Below(files.size())];
-  copied_contents_ = disk_.Contents(copied_path_);
-}
-
-bool SimNode::DamageDisk(Damage damage) {
-  LOCKD_CHECK(!is_up(), "damage at rest only");
-  const std::vector<std::string> files = LogFiles();
-  if (files.empty()) return false;
-  const std::string& path = files[random_.Below(files.size())];
-  const uint64_t sectors = disk_.Contents(path).size() / storage::MemFileSystem::kSectorBytes;
-  if (sectors == 0) return false;
-  const uint64_t sector = random_.Below(sectors);
-  const auto offset = static_cast<size_t>(sector * storage::MemFileSystem::kSectorBytes);
-  switch (damage) {
-    case Damage::kBitRot:
-      disk_.FlipByte(path, offset + random_.Below(storage::MemFileSystem::kSectorBytes),
-                     static_cast<uint8_t>(1u << random_.Below(8)));
-      break;
-    case Damage::kUnreadable:
-      disk_.MakeUnreadable(path, sector);
-      break;
-    case Damage::kMisdirected: {
-      const std::string& other = files[random_.Below(files.size())];
-      std::string contents = disk_.Contents(other);
-      const std::string moved =
-          disk_.Contents(path).substr(offset, storage::MemFileSystem::kSectorBytes);
-      const uint64_t there = random_.Below(contents.size() / storage::MemFileSystem::kSectorBytes);
-      contents.replace(there * storage::MemFileSystem::kSectorBytes, moved.size(), moved);
-      disk_.SetContents(other, std::move(contents));
-      break;
-    }
-    case Damage::kStaleFile:
-      // Not of the newest file: a disk that went back in time as a whole shows no trace of it.
-      // (The last name may be that of a file prepared for the next segment.)
-      if (files.size() < 3 || copied_path_.empty() || copied_path_ >= files[files.size() - 2] ||
-          !disk_.Exists(copied_path_) || disk_.Contents(copied_path_) == copied_contents_) {
-        return false;
-      }
-      disk_.SetContents(copied_path_, copied_contents_);
-      break;
-    case Damage::kWiped:
-      for (const std::string& file : files) disk_.Remove(file);
-      is_wiped_ = true;
-      shadow_.Forget();
-      break;
-  }
-  was_damaged_ = true;
-  damages_ += damage == Damage::kStaleFile ? 2 : 1;
-  return true;
 }
 
 void SimNode::InProcess(std::function<void()> action) {

@@ -78,6 +78,8 @@ class SimNode : public Host {
   void StallDisk(Time stall) { disk_stall_ = stall; }
   // The next call of that kind fails; the fault counts when the process ends by it.
   void FailNext(Fault fault);  // kWriteError, kSyncError, kReadError
+  // Files still grow, but the reserve of free space is gone.
+  void set_disk_is_low(bool low);
   // No file grows any more, until Free.
   void FillDisk();
   void FreeDisk();
@@ -111,6 +113,11 @@ class SimNode : public Host {
   void OnLinkClosed(LinkId link) override;
 
  private:
+  static constexpr char kWalDirectory[] = "/wal";
+  // Small, so that a run of seconds rolls and recycles segments.
+  static constexpr uint64_t kSegmentBytes = 64 * 1024;
+  static constexpr uint64_t kDiskReserveBytes = 4 * kSegmentBytes;
+
   struct Connection {
     bool is_peer = false;
     NodeId dialled_peer;  // zero: accepted
@@ -141,6 +148,8 @@ class SimNode : public Host {
   void StartNextDiskJob();
   void FinishDiskJob();
   void StartFileJobs();
+  // As the rim does it now and then.
+  void MeasureDisk();
   Time DiskLatency();
   [[nodiscard]] std::vector<std::string> LogFiles();
   void Trace(const std::string& text) const;
@@ -158,6 +167,7 @@ class SimNode : public Host {
   DiskShadow shadow_{options_.log_base};
   bool disk_is_slow_ = false;
   bool disk_is_full_ = false;
+  bool disk_is_low_ = false;
   Time disk_stall_ = 0;
   std::optional<Fault> due_;  // an error of the disk that no call has met yet
   bool was_damaged_ = false;

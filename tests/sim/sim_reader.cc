@@ -46,7 +46,9 @@ void SimReader::ReadSoon() {
 void SimReader::Ask() {
   const LinkId link =
       network_->Dial(options_.host, HostId(random_.Between(1, options_.nodes)), false);
-  reads_[link].lock = absl::StrCat("lock-", random_.Below(options_.locks));
+  Read& read = reads_[link];
+  read.lock = absl::StrCat("lock-", random_.Below(options_.locks));
+  read.is_stale = random_.Chance(1, 3);
   scheduler_->After(kPatience, [this, link] {
     if (reads_.erase(link) > 0) network_->Close(link, options_.host);
   });
@@ -62,6 +64,7 @@ void SimReader::OnDialed(LinkId link) {
   hello.set_client_name("reader");
   pb::GetLockRequest request;
   request.set_name(found->second.lock);
+  request.set_stale(found->second.is_stale);
   std::string bytes;
   AppendFrame(bytes, HeaderOf(Opcode::kHello, 1), hello);
   AppendFrame(bytes, HeaderOf(Opcode::kGetLock, 2), request);
@@ -93,7 +96,13 @@ bool SimReader::OnFrame(Read& read, const FrameView& frame) {
   pb::GetLockReply reply;
   LOCKD_CHECK(reply.ParseFromArray(frame.payload.data(), static_cast<int>(frame.payload.size())),
               "a node answers what nobody understands");
-  options_.on_answer(read.lock, read.asked_at, FencingToken(reply.lock().token()));
+  const FencingToken owner(reply.lock().token());
+  if (read.is_stale) {
+    LOCKD_CHECK(reply.age_ms() >= -1, "StaleReadsTrue: an answer of the future");
+    options_.on_stale_answer(read.lock, reply.stamp().applied_index(), owner);
+  } else {
+    options_.on_answer(read.lock, read.asked_at, owner);
+  }
   return false;
 }
 

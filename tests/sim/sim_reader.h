@@ -1,8 +1,9 @@
 // SimReader: asks nodes who holds a lock, on a connection of its own for each question.
 //
-// The reads are linearizable ones, so an answer must fit between its request and its arrival: it
-// becomes an observation in the lock's history. Most go to followers and are refused, which is
-// an answer too.
+// Two of three reads are linearizable ones, so an answer must fit between its request and its
+// arrival: it becomes an observation in the lock's history. Most go to followers and are refused,
+// which is an answer too. The others are stale reads: any node answers, with a state that the
+// committed log must have had at the index that it names.
 //
 // Threading: one thread.
 #ifndef LOCKD_TESTS_SIM_SIM_READER_H_
@@ -30,6 +31,9 @@ class SimReader : public Host {
     uint64_t locks = 0;
     // A read was sent at `asked_at` and is answered now; zero: nobody holds the lock.
     std::function<void(const std::string& lock, Time asked_at, FencingToken owner)> on_answer;
+    // A stale read shows this owner after that entry.
+    std::function<void(const std::string& lock, uint64_t applied_index, FencingToken owner)>
+        on_stale_answer;
   };
 
   SimReader(Scheduler* scheduler, SimNetwork* network, Options options);
@@ -46,6 +50,7 @@ class SimReader : public Host {
  private:
   struct Read {
     std::string lock;
+    bool is_stale = false;
     Time asked_at = 0;
     FrameDecoder decoder{kClientFrameBytesMax};
   };

@@ -105,9 +105,14 @@ Simulation::Simulation(const SimOptions& options)
           .seed = random_.Next(),
           .nodes = swarm_.nodes,
           .locks = swarm_.locks,
-          .on_answer = [this](const std::string& lock, Time asked_at, FencingToken owner) {
-            client_checks_.OnOwnerRead(lock, asked_at, owner);
-          }});
+          .on_answer =
+              [this](const std::string& lock, Time asked_at, FencingToken owner) {
+                client_checks_.OnOwnerRead(lock, asked_at, owner);
+              },
+          .on_stale_answer =
+              [this](const std::string& lock, uint64_t applied_index, FencingToken owner) {
+                log_checker_.OnStaleRead(lock, raft::Index(applied_index), owner);
+              }});
   injector_ = std::make_unique<FaultInjector>(
       FaultInjector::World{&scheduler_, &network_, &faults_, &nodes_, &clients_, stranger_.get()},
       swarm_, random_.Next(), Tracer());

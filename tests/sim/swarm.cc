@@ -56,6 +56,7 @@ constexpr std::array<FaultSpec, kFaultCount> kSpecs = {{
     {"sync-error", kTimed, 8_s, 60_s},
     {"read-error", kTimed, 8_s, 60_s},
     {"disk-full", kTimed, 8_s, 60_s},
+    {"disk-low", kTimed, 8_s, 60_s},
     {"disk-slow", kTimed, 3_s, 30_s},
     {"sync-stall", kTimed, 3_s, 30_s},
     {"bit-rot", kTimed, 30_s, 120_s},

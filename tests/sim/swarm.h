@@ -56,6 +56,7 @@ enum class Fault : uint8_t {
   kSyncError,
   kReadError,
   kDiskFull,
+  kDiskLow,  // the reserve of free space is gone
   kDiskSlow,
   kSyncStall,         // one sync takes seconds
   kBitRot,            // a bit of a file at rest flips

@@ -161,6 +161,13 @@ absl::StatusOr<bool> MemFileSystem::IsDirectory(const std::string& path) {
   return found->second->is_directory;
 }
 
+absl::StatusOr<uint64_t> MemFileSystem::FreeBytes(const std::string& path) {
+  if (absl::Status s = CheckPower("statvfs", path); !s.ok()) return s;
+  if (names_.count(path) == 0) return absl::NotFoundError(absl::StrCat("statvfs ", path));
+  if (capacity_bytes_ == kNever) return kNever;
+  return capacity_bytes_ - std::min(capacity_bytes_, TotalBytes());
+}
+
 absl::Status MemFileSystem::CreateDirectory(const std::string& path) {
   if (absl::Status s = CheckPower("mkdir", path); !s.ok()) return s;
   if (names_.count(path) != 0) return absl::AlreadyExistsError(absl::StrCat("mkdir ", path));

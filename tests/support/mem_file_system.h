@@ -57,6 +57,7 @@ class MemFileSystem : public FileSystem {
   absl::Status Rename(const std::string& from, const std::string& to) override;
   absl::Status Unlink(const std::string& path) override;
   absl::Status SyncDirectory(const std::string& directory) override;
+  absl::StatusOr<uint64_t> FreeBytes(const std::string& path) override;
   absl::StatusOr<std::unique_ptr<FileLock>> LockFile(const std::string& path,
                                                      absl::string_view note) override;
 
@@ -108,7 +109,8 @@ class MemFileSystem : public FileSystem {
   void ForgetFaults();
   // Every read that touches this sector fails with EIO, until it is written again.
   void MakeUnreadable(const std::string& path, uint64_t sector);
-  // Writes that would make all files together larger than this fail with ResourceExhausted.
+  // Writes that would make all files together larger than this fail with ResourceExhausted, and
+  // FreeBytes says how far they are from it.
   void set_capacity_bytes(uint64_t bytes);
   [[nodiscard]] bool power_is_on() const { return power_; }
 

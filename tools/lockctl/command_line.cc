@@ -64,7 +64,8 @@ struct CommonFlags {
   }
   void AddStaleTo(CLI::App& app) {
     app.add_flag("--stale", stale,
-                 "what the asked node knows, without a leader's word that it is the newest");
+                 "what the asked node knows, whatever its role, with the entry and the age that it "
+                 "is from; without\nit: the newest, on the leader's word");
   }
 };
 

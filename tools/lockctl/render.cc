@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -24,6 +25,24 @@ Json TextOrNull(bool applies, std::string text) {
 }
 Json NumberOrNull(bool applies, int64_t number) {
   return applies ? Json(number) : Json(nullptr);
+}
+Json NumberOrNull(const std::optional<int64_t>& number) {
+  return NumberOrNull(number.has_value(), number.value_or(0));
+}
+
+// From which state a stale answer comes.
+template <typename Record>
+std::string ShownSource(const Record& record) {
+  return absl::StrCat("entry ", record.applied_index, ", ",
+                      record.age.ms ? absl::StrCat(FormatDurationMs(*record.age.ms),
+                                                   " after the leader was last heard")
+                                    : "the leader has not been heard yet");
+}
+// Below a table of them.
+template <typename Record>
+std::string ShownSource(const std::vector<Record>& records) {
+  const Record& last = records.back();
+  return last.age.is_stale ? absl::StrCat("stale: ", ShownSource(last), "\n") : "";
 }
 
 std::string ShownTime(int64_t wall_ms) {
@@ -67,27 +86,34 @@ class Table {
 // ---- JSON
 
 Json ToJson(const LockRecord& lock) {
-  return {{"lock_id", EscapeName(lock.lock_id)},
-          {"owner_id", TextOrNull(lock.held, EscapeName(lock.owner_id))},
-          {"timestamp", NumberOrNull(lock.held, lock.timestamp)},
-          {"expiration_time", NumberOrNull(lock.held, lock.expiration_time)},
-          {"status", lock.held ? "held" : "free"},
-          {"token", TextOrNull(lock.held, Text(lock.token))},
-          {"mode", TextOrNull(lock.held, "exclusive")},
-          {"session_id", TextOrNull(lock.held, Text(lock.session_id))},
-          {"waiters", lock.waiters},
-          {"applied_index", lock.applied_index}};
+  Json json = {{"lock_id", EscapeName(lock.lock_id)},
+               {"owner_id", TextOrNull(lock.held, EscapeName(lock.owner_id))},
+               {"timestamp", NumberOrNull(lock.held, lock.timestamp)},
+               {"expiration_time", NumberOrNull(lock.held, lock.expiration_time)},
+               {"status", lock.held ? "held" : "free"},
+               {"token", TextOrNull(lock.held, Text(lock.token))},
+               {"mode", TextOrNull(lock.held, "exclusive")},
+               {"session_id", TextOrNull(lock.held, Text(lock.session_id))},
+               {"waiters", lock.waiters},
+               {"applied_index", lock.applied_index}};
+  if (lock.age.is_stale) json["age_ms"] = NumberOrNull(lock.age.ms);
+  return json;
 }
 
 Json ToJson(const SessionRecord& session) {
-  return {{"session_id", Text(session.session_id)},
-          {"owner_id", EscapeName(session.owner_id)},
-          {"ttl_ms", session.ttl_ms},
-          {"grace_ms", session.grace_ms},
-          {"remaining_ms", session.remaining_ms},
-          {"holds", session.holds},
-          {"waiters", session.waiters},
-          {"epoch", session.epoch}};
+  Json json = {{"session_id", Text(session.session_id)},
+               {"owner_id", EscapeName(session.owner_id)},
+               {"ttl_ms", session.ttl_ms},
+               {"grace_ms", session.grace_ms},
+               {"remaining_ms", session.remaining_ms},
+               {"holds", session.holds},
+               {"waiters", session.waiters},
+               {"epoch", session.epoch}};
+  if (session.age.is_stale) {
+    json["applied_index"] = session.applied_index;
+    json["age_ms"] = NumberOrNull(session.age.ms);
+  }
+  return json;
 }
 
 Json ToJson(const cli::NodeReport& report) {
@@ -127,6 +153,8 @@ Json ToJson(const cli::NodeReport& report) {
           {"process_cpu_us", node.process_cpu_us},
           {"first_index", node.first_index},
           {"last_index", node.last_index},
+          {"disk_free_bytes", node.disk_free_bytes},
+          {"disk_is_low", node.disk_is_low},
           {"members", std::move(members)}};
 }
 
@@ -155,6 +183,7 @@ std::string ToText(const LockRecord& lock) {
                     "\n");
   }
   absl::StrAppend(&text, "waiters   ", lock.waiters, "\n");
+  if (lock.age.is_stale) absl::StrAppend(&text, "stale     ", ShownSource(lock), "\n");
   return text;
 }
 
@@ -165,7 +194,7 @@ std::string ToText(const std::vector<LockRecord>& locks) {
     table.Add({EscapeName(lock.lock_id), Text(lock.token), EscapeName(lock.owner_id),
                Text(lock.session_id), ShownTime(lock.timestamp), Text(lock.waiters)});
   }
-  return table.ToString();
+  return table.ToString() + ShownSource(locks);
 }
 
 std::string ToText(const std::vector<SessionRecord>& sessions) {
@@ -177,12 +206,12 @@ std::string ToText(const std::vector<SessionRecord>& sessions) {
                session.grace_ms == 0 ? "off" : FormatDurationMs(session.grace_ms),
                FormatDurationMs(session.remaining_ms), Text(session.holds), Text(session.waiters)});
   }
-  return table.ToString();
+  return table.ToString() + ShownSource(sessions);
 }
 
 std::string ToText(const std::vector<cli::NodeReport>& reports) {
   Table table({"NODE", "ADDRESS", "ROLE", "LEADER", "TERM", "COMMIT", "APPLIED", "SESSIONS",
-               "LOCKS", "WAITERS", "MEMORY", "VERSION"});
+               "LOCKS", "WAITERS", "MEMORY", "DISK FREE", "VERSION"});
   for (const cli::NodeReport& report : reports) {
     const std::string node_id = report.node_id.is_zero() ? "?" : Text(report.node_id);
     const std::string address = report.address.empty() ? "?" : EscapeName(report.address);
@@ -195,7 +224,9 @@ std::string ToText(const std::vector<cli::NodeReport>& reports) {
     table.Add({node_id, address, node.role,
                node.leader_id.is_zero() ? "none" : Text(node.leader_id), Text(node.term),
                Text(node.commit_index), Text(node.applied_index), Text(node.sessions),
-               Text(node.locks), Text(node.waiters), ShownBytes(node.rss_bytes), node.version});
+               Text(node.locks), Text(node.waiters), ShownBytes(node.rss_bytes),
+               absl::StrCat(ShownBytes(node.disk_free_bytes), node.disk_is_low ? ", LOW" : ""),
+               node.version});
   }
   return table.ToString();
 }

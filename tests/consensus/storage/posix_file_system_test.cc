@@ -53,6 +53,14 @@ TEST_F(PosixTest, NamesCanBeListedRenamedAndRemoved) {
   EXPECT_EQ(file_system_.List(directory_).value(), std::vector<std::string>({"d"}));
 }
 
+TEST_F(PosixTest, FreeBytesAreThoseOfTheDisk) {
+  EXPECT_EQ(file_system_.FreeBytes(directory_).value() > 0,
+            std::filesystem::space(directory_).available > 0);
+  const absl::Status missing = file_system_.FreeBytes(At("none")).status();
+  EXPECT_TRUE(absl::IsNotFound(missing)) << missing;
+  EXPECT_NE(missing.message().find(At("none")), absl::string_view::npos) << missing;
+}
+
 TEST_F(PosixTest, ErrorsAreTypedAndNameThePath) {
   ASSERT_TRUE(file_system_.Open(At("f"), FileSystem::OpenMode::kCreate).ok());
   const absl::Status missing = file_system_.Open(At("none"), FileSystem::OpenMode::kRead).status();

@@ -246,6 +246,19 @@ TEST(Formation, FoundersCarryEveryIncarnation) {
   EXPECT_EQ((*founders)[1].client_address, "there:2");
 }
 
+TEST(Formation, ACommonFeatureLevelIsOneThatEveryMemberUnderstands) {
+  Formation formation(Options(), EmptyLog());
+  EXPECT_EQ(formation.CommonFeatureLevel(), state::kFeatureLevelMax);
+  PeerClaim newer = Empty(2);
+  newer.feature_level_max = state::kFeatureLevelMax + 3;
+  EXPECT_EQ(formation.OnHello(newer).kind, Verdict::Kind::kAccepted);
+  EXPECT_EQ(formation.CommonFeatureLevel(), state::kFeatureLevelMax);
+  PeerClaim older = Empty(3);
+  older.feature_level_max = 0;
+  EXPECT_EQ(formation.OnHello(older).kind, Verdict::Kind::kAccepted);
+  EXPECT_EQ(formation.CommonFeatureLevel(), 0u);
+}
+
 TEST(Formation, ADirectoryOfAnOlderIncarnationIsFoundOutByItsOwnLog) {
   Formation formation(Options(), SomeLog());
   std::vector<state::Member> members = Members(true);

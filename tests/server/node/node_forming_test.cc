@@ -253,6 +253,19 @@ TEST_F(PeerPort, RefusesStrangersWithAReason) {
   EXPECT_EQ(Say(Opcode::kHello, to)->code(), pb::ERROR_CODE_IDENTITY);
 }
 
+// A rolling upgrade: the newer node still speaks this node's version, and is taken.
+TEST_F(PeerPort, TakesANewerPeerThatStillSpeaksItsVersion) {
+  pb::PeerHello newer = HelloOf(2);
+  newer.set_version_max(kProtocolVersionMax + 5);
+  newer.set_feature_level_max(state::kFeatureLevelMax + 1);
+  EXPECT_FALSE(Say(Opcode::kHello, newer).has_value());
+  EXPECT_TRUE(answers.at(0).As<pb::PeerHello>().is_answer());
+  newer.set_version_min(kProtocolVersionMax + 1);
+  const std::optional<pb::Reason> refused = Say(Opcode::kHello, newer);
+  ASSERT_TRUE(refused.has_value());
+  EXPECT_EQ(refused->message(), "no common protocol version: 2..6 and 1..1");
+}
+
 TEST_F(PeerPort, TellsAWipedPeerWhatItKnowsBeforeItRefuses) {
   pb::PeerHello wiped = HelloOf(2);
   wiped.set_incarnation(4'711);

@@ -42,6 +42,32 @@ TEST(LockctlRender, AHeldLockShowsAllFieldsWithIdsAsStrings) {
             R"("mode":"exclusive","session_id":"17","waiters":3,"applied_index":12})");
 }
 
+TEST(LockctlRender, AStaleAnswerShowsItsAge) {
+  LockRecord lock = HeldLock();
+  lock.age = {.is_stale = true, .ms = 1'250};
+  EXPECT_EQ(ToJson(lock)["age_ms"], 1'250);
+  EXPECT_THAT(ToText(lock),
+              HasSubstr("stale     entry 12, 1250ms after the leader was last heard"));
+  EXPECT_THAT(ToText(std::vector{lock}), HasSubstr("stale: entry 12, 1250ms after"));
+  SessionRecord session;
+  session.applied_index = 9;
+  session.age = {.is_stale = true, .ms = std::nullopt};
+  EXPECT_TRUE(ToJson(session)["age_ms"].is_null());
+  EXPECT_EQ(ToJson(session)["applied_index"], 9);
+  EXPECT_THAT(ToText(std::vector{session}),
+              HasSubstr("stale: entry 9, the leader has not been heard yet"));
+}
+
+TEST(LockctlRender, ANodeShowsTheSpaceOfItsDisk) {
+  NodeStatus status;
+  status.disk_free_bytes = 99u << 20;
+  status.disk_is_low = true;
+  const cli::NodeReport report{"127.0.0.1:7430", NodeId(2), status};
+  EXPECT_EQ(ToJson(report)["disk_free_bytes"], 99u << 20);
+  EXPECT_EQ(ToJson(report)["disk_is_low"], true);
+  EXPECT_THAT(ToText(std::vector{report}), HasSubstr("99 MiB, LOW"));
+}
+
 TEST(LockctlRender, AFreeLockHasTheSameKeysAndNulls) {
   LockRecord lock;
   lock.lock_id = "free";
