@@ -24,6 +24,13 @@ CommandResult Refused(Refusal refusal) {
   return result;
 }
 
+// What a level above means, this build does not know: no replica may guess.
+void CheckKnown(uint32_t feature_level) {
+  LOCKD_CHECK(feature_level <= kFeatureLevelMax, "the cluster runs at feature level ",
+              feature_level, ", this build knows levels up to ", kFeatureLevelMax,
+              ": run a newer version of lockd");
+}
+
 }  // namespace
 
 const char* LimitName(LimitKind limit) {
@@ -74,6 +81,7 @@ ApplyResult LockDatabase::Apply(ClusterTime time, absl::string_view payload) {
 
 CommandResult LockDatabase::Apply(const Bootstrap& command) {
   if (!cluster_id_.is_zero()) return Refused(Refusal::kInvalid);
+  CheckKnown(command.feature_level);
   cluster_id_ = command.cluster_id;
   feature_level_ = command.feature_level;
   settings_ = command.settings;
@@ -103,9 +111,7 @@ CommandResult LockDatabase::Apply(const SetSettings& command) {
 
 CommandResult LockDatabase::Apply(const SetFeatureLevel& command) {
   if (command.feature_level < feature_level_) return Refused(Refusal::kInvalid);
-  LOCKD_CHECK(command.feature_level <= kFeatureLevelMax, "the cluster runs at feature level ",
-              command.feature_level, ", this build knows levels up to ", kFeatureLevelMax,
-              ": run a newer version of lockd");
+  CheckKnown(command.feature_level);
   feature_level_ = command.feature_level;
   return {};
 }

@@ -62,6 +62,14 @@ TEST_F(OneNode, AnswersAHelloWithItsLimits) {
   EXPECT_EQ(hello.leader().client_address(), "client-1:1");
 }
 
+TEST_F(OneNode, SpeaksTheHighestVersionThatBothKnow) {
+  Start();
+  pb::ClientHello newer = GoodHello();
+  newer.set_version_max(kProtocolVersionMax + 5);
+  TestClient client(*env, 1, TestClient::Raw{});
+  EXPECT_EQ(client.Call<pb::ServerHello>(Opcode::kHello, newer).version(), kProtocolVersionMax);
+}
+
 TEST_F(OneNode, ClosesWithAReasonOnAWrongHello) {
   Start();
   pb::ClientHello magic = GoodHello();

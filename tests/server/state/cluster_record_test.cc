@@ -62,6 +62,8 @@ TEST(SetFeatureLevel, ToTheCurrentOneIsFine) {
 TEST(ApplyDeathTest, EndsTheProcessAboveTheFeatureLevelThatItKnows) {
   Driver d;
   EXPECT_DEATH(d.Do(SetFeatureLevel{kFeatureLevelMax + 1}), "run a newer version of lockd");
+  EXPECT_DEATH(d.Do(Bootstrap{ClusterId(9), kFeatureLevelMax + 1, {}, {MemberOf(1)}}),
+               "run a newer version of lockd");
 }
 
 TEST(ApplyDeathTest, EndsTheProcessOnACommandVersionThatItDoesNotKnow) {

@@ -9,6 +9,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "protocol/base/random.h"
+#include "tests/support/golden.h"
 
 namespace lockd::state {
 namespace {
@@ -88,6 +89,16 @@ TEST(Batch, OfEveryKindComesBackFieldByField) {
             std::get<SetSettings>(commands[11]).settings);
   EXPECT_EQ(std::get<Bootstrap>(batch->commands[9]).members,
             std::get<Bootstrap>(commands[9]).members);
+}
+
+// What stands in logs that are in use.
+TEST(Batch, GoldenBytesOfVersionOneAreReadAndWritten) {
+  const std::string bytes = Encode(OneOfEach());
+  const std::string golden = testing::ReadGolden("commands-v1.hex", bytes);
+  EXPECT_EQ(testing::ToGoldenDump(bytes), testing::ToGoldenDump(golden));
+  const auto batch = DecodeBatch(golden);
+  ASSERT_TRUE(batch.ok()) << batch.status();
+  EXPECT_EQ(testing::ToGoldenDump(Encode(batch->commands)), testing::ToGoldenDump(golden));
 }
 
 TEST(Batch, HasTheDocumentedBytes) {
@@ -238,7 +249,7 @@ TEST(Validate, NamesFieldValueAndRange) {
       {OpenSession{kNonce, 0, 0, ""}, "ttl_ms is 0, allowed are 1000..3600000"},
       {AttachSession{SessionId(1), "short"}, "nonce has size 5, allowed are 16..16"},
       {Bootstrap{ClusterId(0), 1, {}, {one}}, "cluster_id is 0"},
-      {Bootstrap{ClusterId(1), 2, {}, {one}}, "feature_level is 2, allowed are 1..1"},
+      {Bootstrap{ClusterId(1), 0, {}, {one}}, "feature_level is 0, allowed are 1..4294967295"},
       {Bootstrap{ClusterId(1), 1, {}, {}}, "members has size 0"},
       {Bootstrap{ClusterId(1), 1, {}, {one, one}}, "members do not ascend"},
       {RegisterMember{nobody}, "node_id is 0"},
