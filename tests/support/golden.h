@@ -22,9 +22,8 @@
 
 namespace lockd::testing {
 
-// Lines of an offset and 16 bytes. One "*" stands for lines that are like the one before; the last
-// line is the length alone.
-inline std::string ToGoldenDump(absl::string_view bytes) {
+// Lines of an offset and 16 bytes. One "*" stands for lines that are like the one before.
+inline std::string HexDump(absl::string_view bytes, int offset_digits) {
   std::string dump;
   absl::string_view before;
   bool is_repeat = false;
@@ -37,12 +36,16 @@ inline std::string ToGoldenDump(absl::string_view bytes) {
     }
     is_repeat = false;
     before = line;
-    absl::StrAppendFormat(&dump, "%06x ", offset);
+    absl::StrAppendFormat(&dump, "%0*x ", offset_digits, offset);
     for (const char byte : line) absl::StrAppendFormat(&dump, " %02x", static_cast<uint8_t>(byte));
     dump += "\n";
   }
-  absl::StrAppendFormat(&dump, "%06x\n", bytes.size());
   return dump;
+}
+
+// The same, and the length alone in the last line.
+inline std::string ToGoldenDump(absl::string_view bytes) {
+  return absl::StrCat(HexDump(bytes, 6), absl::StrFormat("%06x\n", bytes.size()));
 }
 
 inline std::string FromGoldenDump(const std::string& dump) {

@@ -5,32 +5,11 @@
 #include <fstream>
 #include <sstream>
 
-#include "absl/strings/str_format.h"
 #include "tests/consensus/storage/log_fixture.h"
+#include "tests/support/golden.h"
 
 namespace lockd::storage {
 namespace {
-
-// Lines of offset and 16 bytes; a line like the one before is left out, with one "*" for all such.
-std::string HexDump(absl::string_view bytes) {
-  std::string dump;
-  absl::string_view before;
-  bool is_repeat = false;
-  for (size_t offset = 0; offset < bytes.size(); offset += 16) {
-    const absl::string_view line = bytes.substr(offset, 16);
-    if (offset > 0 && line == before) {
-      if (!is_repeat) dump += "*\n";
-      is_repeat = true;
-      continue;
-    }
-    is_repeat = false;
-    before = line;
-    absl::StrAppendFormat(&dump, "%04x ", offset);
-    for (char byte : line) absl::StrAppendFormat(&dump, " %02x", static_cast<uint8_t>(byte));
-    dump += "\n";
-  }
-  return dump;
-}
 
 // The block of the page after the line `marker`, without its fences.
 std::string ExampleInReadme(const std::string& marker) {
@@ -59,7 +38,8 @@ TEST_F(LogTest, TheExampleInTheReadmeIsWhatIsWritten) {
                       .time = ClusterTime(1500),
                       .payload = "resource1"}}});
   const std::string segment = disk_.Contents(Path(1));
-  EXPECT_EQ(HexDump(segment.substr(0, 1024)), ExampleInReadme("<!-- example: segment -->"));
+  EXPECT_EQ(lockd::testing::HexDump(segment.substr(0, 1024), 4),
+            ExampleInReadme("<!-- example: segment -->"));
   EXPECT_EQ(segment.substr(1024, 512), segment.substr(512, 512)) << "the copy";
 }
 
