@@ -16,10 +16,20 @@ Freshness::Sign Freshness::SignOf(const raft::Message& message) {
 
 void Freshness::OnStepped(const Sign& sign, const raft::Raft& raft) {
   if (sign.term != raft.term()) return;
-  if (raft.is_leader() ? sign.is_answer : raft.leader_id() == sign.from) heard_.insert(sign.from);
+  if (raft.is_leader() ? !sign.is_answer : raft.leader_id() != sign.from) return;
+  ForgetOtherOffice(raft);
+  heard_.insert(sign.from);
+}
+
+void Freshness::ForgetOtherOffice(const raft::Raft& raft) {
+  if (heard_in_ == raft.term() && heard_as_leader_ == raft.is_leader()) return;
+  heard_.clear();
+  heard_in_ = raft.term();
+  heard_as_leader_ = raft.is_leader();
 }
 
 void Freshness::OnTime(LocalTime now, const raft::Raft& raft) {
+  ForgetOtherOffice(raft);
   std::optional<LocalTime> heard_at;
   if (raft.is_leader()) {
     if (answered_in_ != raft.term()) answered_at_.clear();

@@ -53,7 +53,12 @@ class Freshness {
     LocalTime heard_at;
   };
 
-  std::set<NodeId> heard_;                   // in this turn: the leader; at a leader: who answered
+  // What was heard in another term or role than the present one says nothing about it.
+  void ForgetOtherOffice(const raft::Raft& raft);
+
+  std::set<NodeId> heard_;  // in this turn: the leader; at a leader: who answered
+  raft::Term heard_in_;     // term and role in which that was
+  bool heard_as_leader_ = false;
   std::map<NodeId, LocalTime> answered_at_;  // at a leader, in its term
   raft::Term answered_in_;                   // that term
   std::optional<Mark> next_;

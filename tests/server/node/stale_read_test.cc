@@ -1,5 +1,10 @@
 // Stale reads: any node answers from what it has applied, and says which entry and how old that is.
+#include <optional>
+#include <vector>
+
 #include "gtest/gtest.h"
+#include "server/node/freshness.h"
+#include "tests/consensus/raft/member.h"
 #include "tests/server/node/node_env.h"
 
 namespace lockd::node {
@@ -105,6 +110,24 @@ TEST(StaleReadAlone, OfASingleNodeHasNoAgeToSpeakOf) {
   request.set_name("a");
   request.set_stale(true);
   EXPECT_EQ(TestClient(env, 1).Call<pb::GetLockReply>(Opcode::kGetLock, request).age_ms(), 0);
+}
+
+// An answer counts for the leader that asked, and not for the follower that it becomes in the same
+// turn: that one has heard no leader.
+TEST(StaleReadAge, WhatALeaderWasAnsweredCountsNothingOnceItIsDeposed) {
+  raft::Member member(1, std::vector<uint64_t>{1}, 3);
+  member.Lead();
+  Freshness freshness;
+  const auto receive = [&](uint64_t from, raft::Term term) {
+    const raft::Message message{NodeId(from), NodeId(1), term, raft::HeartbeatReply{0}};
+    member.Receive(from, term.value(), message.body);
+    freshness.OnStepped(Freshness::SignOf(message), member.raft);
+  };
+  receive(2, member.raft.term());
+  receive(3, member.raft.term() + 1);
+  ASSERT_FALSE(member.raft.is_leader());
+  freshness.OnTime(LocalTime(5'000'000'000), member.raft);
+  EXPECT_EQ(freshness.AgeMs(LocalTime(5'000'000'000)), std::nullopt);
 }
 
 }  // namespace
