@@ -13,16 +13,20 @@
 #include "absl/strings/str_cat.h"
 #include "client/client_shared.h"
 #include "client/node_reader.h"
+#include "client/record_wire.h"
 #include "protocol/base/bytes.h"
 #include "protocol/base/check.h"
+#include "protocol/base/crc32c.h"
 #include "protocol/base/text.h"
 #include "protocol/lock.pb.h"
 
 namespace lockd {
 
 namespace asio = boost::asio;
+using client::AgeOf;
 using client::NodeReader;
 using client::NodeReaderOptions;
+using client::ToRecord;
 using internal::ClientShared;
 using internal::Completion;
 
@@ -93,8 +97,9 @@ client::SessionConfig MakeConfig(const ClientOptions& client, const SessionOptio
   return config;
 }
 
-std::shared_ptr<NodeReader> MakeReader(ClientShared& shared, const ReadOptions& options,
-                                       const std::string& endpoint = {}) {
+// `endpoint` not empty: of the node at this very address.
+NodeReaderOptions OptionsOf(ClientShared& shared, const ReadOptions& options,
+                            const std::string& endpoint) {
   NodeReaderOptions reader;
   reader.endpoints =
       endpoint.empty() ? shared.options.endpoints : std::vector<std::string>{endpoint};
@@ -106,7 +111,12 @@ std::shared_ptr<NodeReader> MakeReader(ClientShared& shared, const ReadOptions& 
   reader.any_node = options.stale || !endpoint.empty();
   reader.once = !endpoint.empty();
   reader.seed = shared.random.Next();
-  return std::make_shared<NodeReader>(shared.context, std::move(reader));
+  return reader;
+}
+
+std::shared_ptr<NodeReader> MakeReader(ClientShared& shared, const ReadOptions& options,
+                                       const std::string& endpoint = {}) {
+  return std::make_shared<NodeReader>(shared.context, OptionsOf(shared, options, endpoint));
 }
 
 // Whether the answer of a leader may follow what earlier ones have shown.
@@ -118,73 +128,6 @@ bool Accept(ClientShared& shared, const ReadOptions& options, const pb::Stamp& s
   shared.seen_term = stamp.term();
   shared.seen_applied_index = stamp.applied_index();
   return true;
-}
-
-Age AgeOf(const ReadOptions& options, int64_t age_ms) {
-  if (!options.stale) return {};
-  return {.is_stale = true, .ms = age_ms < 0 ? std::nullopt : std::optional(age_ms)};
-}
-
-LockRecord ToRecord(const pb::LockRecord& lock, const pb::Stamp& stamp, const Age& age) {
-  LockRecord record;
-  record.lock_id = lock.lock_id();
-  record.held = lock.status() == pb::LOCK_STATUS_HELD;
-  record.owner_id = lock.owner_id();
-  record.timestamp = lock.timestamp();
-  record.expiration_time = lock.expiration_time();
-  record.token = FencingToken(lock.token());
-  record.session_id = SessionId(lock.session_id());
-  record.waiters = lock.waiters();
-  record.applied_index = stamp.applied_index();
-  record.age = age;
-  return record;
-}
-
-SessionRecord ToRecord(const pb::SessionRecord& session, const pb::Stamp& stamp, const Age& age) {
-  SessionRecord record;
-  record.session_id = SessionId(session.session_id());
-  record.owner_id = session.owner_id();
-  record.ttl_ms = session.ttl_ms();
-  record.grace_ms = session.grace_ms();
-  record.remaining_ms = session.remaining_ms();
-  record.holds = session.holds();
-  record.waiters = session.waiters();
-  record.epoch = session.epoch();
-  record.applied_index = stamp.applied_index();
-  record.age = age;
-  return record;
-}
-
-NodeStatus ToRecord(const pb::StatusReply& status) {
-  NodeStatus record;
-  record.node_id = NodeId(status.node_id());
-  record.role = status.role();
-  record.term = status.stamp().term();
-  record.leader_id = NodeId(status.leader_id());
-  record.commit_index = status.commit_index();
-  record.applied_index = status.stamp().applied_index();
-  record.cluster_time_ms = status.stamp().cluster_time_ms();
-  record.digest = status.digest();
-  record.longest_turn_cpu_us = status.longest_turn_cpu_us();
-  record.longest_turn_wall_us = status.longest_turn_wall_us();
-  record.disk_free_bytes = status.disk_free_bytes();
-  record.disk_is_low = status.disk_is_low();
-  record.rss_bytes = status.rss_bytes();
-  record.process_cpu_us = status.process_cpu_us();
-  record.sessions = status.sessions();
-  record.locks = status.locks();
-  record.waiters = status.waiters();
-  record.version = status.version();
-  record.client_address = status.client_address();
-  record.cluster_id = ClusterId(status.cluster_id());
-  record.cluster_name = status.cluster_name();
-  record.first_index = status.first_index();
-  record.last_index = status.last_index();
-  for (const pb::MemberRecord& member : status.members()) {
-    record.members.push_back(
-        {NodeId(member.node_id()), member.peer_address(), member.client_address()});
-  }
-  return record;
 }
 
 asio::awaitable<void> ReadLock(std::shared_ptr<ClientShared> shared, std::string name,
@@ -203,7 +146,7 @@ asio::awaitable<void> ReadLock(std::shared_ptr<ClientShared> shared, std::string
     if (Accept(*shared, options, reply.stamp())) break;
     reader->Reject();
   }
-  done(ToRecord(reply.lock(), reply.stamp(), AgeOf(options, reply.age_ms())));
+  done(ToRecord(reply.lock(), reply.stamp(), AgeOf(options.stale, reply.age_ms())));
 }
 
 asio::awaitable<void> ReadLocks(std::shared_ptr<ClientShared> shared, std::string prefix,
@@ -233,7 +176,7 @@ asio::awaitable<void> ReadLocks(std::shared_ptr<ClientShared> shared, std::strin
     }
     page_from = reader->address();
     for (const pb::LockRecord& lock : reply.locks()) {
-      locks.push_back(ToRecord(lock, reply.stamp(), AgeOf(options, reply.age_ms())));
+      locks.push_back(ToRecord(lock, reply.stamp(), AgeOf(options.stale, reply.age_ms())));
     }
     request.set_cursor(reply.next_cursor());
   } while (reply.next_cursor() != 0);
@@ -266,7 +209,7 @@ asio::awaitable<void> ReadSessions(std::shared_ptr<ClientShared> shared, ReadOpt
     }
     page_from = reader->address();
     for (const pb::SessionRecord& session : reply.sessions()) {
-      sessions.push_back(ToRecord(session, reply.stamp(), AgeOf(options, reply.age_ms())));
+      sessions.push_back(ToRecord(session, reply.stamp(), AgeOf(options.stale, reply.age_ms())));
     }
     request.set_cursor(reply.next_cursor());
   } while (reply.next_cursor() != 0);
@@ -292,6 +235,88 @@ asio::awaitable<void> ReadStatus(std::shared_ptr<ClientShared> shared, std::stri
   } else {
     done(status);
   }
+}
+
+asio::awaitable<void> MoveLeadership(std::shared_ptr<ClientShared> shared, NodeId to,
+                                     ReadOptions options,
+                                     Completion<absl::StatusOr<TransferRecord>> done) {
+  const std::shared_ptr<NodeReader> reader = MakeReader(*shared, options);
+  pb::TransferLeadershipRequest request;
+  request.set_to_node_id(to.value());
+  pb::TransferLeadershipReply reply;
+  const absl::Status status = co_await reader->Read(Opcode::kTransferLeadership, request, &reply);
+  if (!status.ok()) {
+    done(status);
+    co_return;
+  }
+  done(ToRecord(reply));
+}
+
+asio::awaitable<void> ChangeTheMembers(std::shared_ptr<ClientShared> shared, MemberChange change,
+                                       ReadOptions options,
+                                       Completion<absl::StatusOr<ChangeMembersRecord>> done) {
+  const std::shared_ptr<NodeReader> reader = MakeReader(*shared, options);
+  const pb::ChangeMembersRequest request = client::ToWire(change);
+  pb::ChangeMembersReply reply;
+  const absl::Status status = co_await reader->Read(Opcode::kChangeMembers, request, &reply);
+  if (!status.ok()) {
+    done(status);
+    co_return;
+  }
+  done(ToRecord(reply));
+}
+
+asio::awaitable<void> TakeOneSnapshot(std::shared_ptr<ClientShared> shared, std::string endpoint,
+                                      ReadOptions options,
+                                      Completion<absl::StatusOr<SnapshotRecord>> done) {
+  NodeReaderOptions to_node = OptionsOf(*shared, options, endpoint);
+  to_node.attempt_timeout = options.timeout;  // one answer may take all of it
+  const auto reader = std::make_shared<NodeReader>(shared->context, std::move(to_node));
+  const pb::TakeSnapshotRequest request;
+  pb::TakeSnapshotReply reply;
+  const absl::Status status = co_await reader->Read(Opcode::kTakeSnapshot, request, &reply);
+  if (status.ok()) {
+    done(ToRecord(reply));
+  } else {
+    done(status);
+  }
+}
+
+// What is wrong with a piece, from which the rest of the content is so long.
+absl::Status CheckPiece(const pb::ReadSnapshotReply& reply, uint64_t rest) {
+  if (absl::Status status = client::ToStatus(reply); !status.ok()) return status;
+  if (reply.content().empty() || reply.content().size() > rest) {
+    return absl::DataLossError(absl::StrCat("the node gave ", reply.content().size(), " of the ",
+                                            rest, " bytes that are left of its snapshot"));
+  }
+  return absl::OkStatus();
+}
+
+asio::awaitable<void> ReadTheSnapshot(std::shared_ptr<ClientShared> shared, std::string endpoint,
+                                      SnapshotRecord snapshot, Client::SnapshotSink sink,
+                                      ReadOptions options, Completion<absl::Status> done) {
+  NodeReaderOptions to_node = OptionsOf(*shared, options, endpoint);
+  to_node.once = false;  // it may be begun at any place, again and again
+  const auto reader = std::make_shared<NodeReader>(shared->context, std::move(to_node));
+  uint64_t offset = 0;
+  uint32_t checksum = 0;
+  while (offset < snapshot.bytes) {
+    const pb::ReadSnapshotRequest request = client::ToWire(snapshot, offset);
+    pb::ReadSnapshotReply reply;
+    reader->RenewDeadline();
+    absl::Status status = co_await reader->Read(Opcode::kReadSnapshot, request, &reply);
+    if (status.ok()) status = CheckPiece(reply, snapshot.bytes - offset);
+    if (status.ok()) status = sink(reply.content());
+    if (!status.ok()) {
+      done(status);
+      co_return;
+    }
+    offset += reply.content().size();
+    checksum = ExtendCrc32c(checksum, reply.content());
+  }
+  done(checksum == snapshot.checksum
+           ? absl::OkStatus()
+           : absl::DataLossError("what the node gave is not the snapshot that it had taken"));
 }
 
 }  // namespace
@@ -427,6 +452,60 @@ void Client::StartGetStatus(std::shared_ptr<Shared> shared, std::string endpoint
                        ReadStatus(std::move(on_loop), endpoint, options, std::move(read_done)),
                        asio::detached);
       });
+}
+
+void Client::StartTransfer(std::shared_ptr<Shared> shared, NodeId to, ReadOptions options,
+                           Completion<absl::StatusOr<TransferRecord>> done) {
+  using Done = Completion<absl::StatusOr<TransferRecord>>;
+  OnLoop(std::move(shared), std::move(done),
+         [to, options](std::shared_ptr<Shared> on_loop, Done transfer_done) {
+           asio::io_context& context = on_loop->context;
+           asio::co_spawn(context,
+                          MoveLeadership(std::move(on_loop), to, options, std::move(transfer_done)),
+                          asio::detached);
+         });
+}
+
+void Client::StartChangeMembers(std::shared_ptr<Shared> shared, MemberChange change,
+                                ReadOptions options,
+                                Completion<absl::StatusOr<ChangeMembersRecord>> done) {
+  using Done = Completion<absl::StatusOr<ChangeMembersRecord>>;
+  OnLoop(std::move(shared), std::move(done),
+         [change = std::move(change), options](std::shared_ptr<Shared> on_loop, Done change_done) {
+           asio::io_context& context = on_loop->context;
+           asio::co_spawn(
+               context,
+               ChangeTheMembers(std::move(on_loop), change, options, std::move(change_done)),
+               asio::detached);
+         });
+}
+
+void Client::StartTakeSnapshot(std::shared_ptr<Shared> shared, std::string endpoint,
+                               ReadOptions options,
+                               Completion<absl::StatusOr<SnapshotRecord>> done) {
+  using Done = Completion<absl::StatusOr<SnapshotRecord>>;
+  OnLoop(
+      std::move(shared), std::move(done),
+      [endpoint = std::move(endpoint), options](std::shared_ptr<Shared> on_loop, Done take_done) {
+        asio::io_context& context = on_loop->context;
+        asio::co_spawn(context,
+                       TakeOneSnapshot(std::move(on_loop), endpoint, options, std::move(take_done)),
+                       asio::detached);
+      });
+}
+
+void Client::StartReadSnapshot(std::shared_ptr<Shared> shared, std::string endpoint,
+                               SnapshotRecord snapshot, SnapshotSink sink, ReadOptions options,
+                               Completion<absl::Status> done) {
+  OnLoop(std::move(shared), std::move(done),
+         [endpoint = std::move(endpoint), snapshot = std::move(snapshot), sink = std::move(sink),
+          options](std::shared_ptr<Shared> on_loop, Completion<absl::Status> read_done) mutable {
+           asio::io_context& context = on_loop->context;
+           asio::co_spawn(context,
+                          ReadTheSnapshot(std::move(on_loop), endpoint, snapshot, std::move(sink),
+                                          options, std::move(read_done)),
+                          asio::detached);
+         });
 }
 
 }  // namespace lockd

@@ -1,4 +1,5 @@
-// Client: the way into a cluster of lockd nodes. Opens sessions, and reads what the cluster holds.
+// Client: the way into a cluster of lockd nodes. Opens sessions, reads what the cluster holds, and
+// does what operators ask for.
 //
 //   asio::io_context context;
 //   lockd::Client client(context, {.endpoints = {"node-a:7420", "node-b:7420", "node-c:7420"}});
@@ -10,6 +11,11 @@
 // Reads need no session. By default the leader answers, with all that was acknowledged before the
 // call; an answer that goes back behind an earlier one of this client is refused and asked for
 // again.
+//
+// The endpoints are the nodes that are asked where the leader is; the leader itself need not be
+// among them. They are never learned from the cluster: when its members are replaced, make a new
+// client with the new addresses, or give addresses that outlive machines (names, old and new nodes
+// together), before the last of the old endpoints is gone (README.md).
 //
 // The io_context is run by one thread and outlives the client and all that comes from it.
 //
@@ -24,7 +30,10 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "client/completion.h"
 #include "client/options.h"
 #include "client/records.h"
@@ -81,6 +90,48 @@ class Client {
                                                 options);
   }
 
+  // void(absl::StatusOr<TransferRecord>): moves the leadership to this node; zero: to the one that
+  // has most of the log. Asked again when the answer is lost, which with zero may move it twice.
+  template <typename CompletionToken>
+  auto TransferLeadership(NodeId to, ReadOptions options, CompletionToken&& token) {
+    return Initiate<absl::StatusOr<TransferRecord>>(&Client::StartTransfer, token, to, options);
+  }
+
+  // void(absl::StatusOr<ChangeMembersRecord>): adds, removes or promotes a member of the cluster;
+  // the record comes from the leader, when the change is committed. Asked again when the answer is
+  // lost: an add finds the member under its peer address, done, with its id; a removal that was
+  // done then finds no such member. Unavailable: whether it was done is not known; ask for the
+  // same again, or look at the members.
+  template <typename CompletionToken>
+  auto ChangeMembers(MemberChange change, ReadOptions options, CompletionToken&& token) {
+    return Initiate<absl::StatusOr<ChangeMembersRecord>>(&Client::StartChangeMembers, token,
+                                                         std::move(change), options);
+  }
+
+  // void(absl::StatusOr<SnapshotRecord>): a snapshot of no less than what the node at this very
+  // address has applied now, leader or not; it is on that node's disk then, and verified. Takes as
+  // long as the state is large, so give it time. ResourceExhausted: the node cannot write it now.
+  // Unavailable: the node does not answer, or has no state yet.
+  template <typename CompletionToken>
+  auto TakeSnapshot(std::string endpoint, ReadOptions options, CompletionToken&& token) {
+    return Initiate<absl::StatusOr<SnapshotRecord>>(&Client::StartTakeSnapshot, token,
+                                                    std::move(endpoint), options);
+  }
+
+  // Takes the next bytes of a snapshot's content, on the io_context's thread; an error ends the
+  // call.
+  using SnapshotSink = absl::AnyInvocable<absl::Status(absl::string_view content)>;
+  // void(absl::Status): all of the content of a snapshot that this node has taken, piece by piece.
+  // The options' timeout is that of each piece; a connection that breaks is dialled again. OK: it
+  // was all there, and has the right checksum. NotFound: the node has it no more. DataLoss: it
+  // cannot read it, or what came is something else. What the sink returns otherwise.
+  template <typename CompletionToken>
+  auto ReadSnapshot(std::string endpoint, SnapshotRecord snapshot, SnapshotSink sink,
+                    ReadOptions options, CompletionToken&& token) {
+    return Initiate<absl::Status>(&Client::StartReadSnapshot, token, std::move(endpoint),
+                                  std::move(snapshot), std::move(sink), options);
+  }
+
   [[nodiscard]] const std::vector<std::string>& endpoints() const;
 
  private:
@@ -110,6 +161,17 @@ class Client {
   static void StartGetStatus(std::shared_ptr<Shared> shared, std::string endpoint,
                              ReadOptions options,
                              internal::Completion<absl::StatusOr<NodeStatus>> done);
+  static void StartTransfer(std::shared_ptr<Shared> shared, NodeId to, ReadOptions options,
+                            internal::Completion<absl::StatusOr<TransferRecord>> done);
+  static void StartChangeMembers(std::shared_ptr<Shared> shared, MemberChange change,
+                                 ReadOptions options,
+                                 internal::Completion<absl::StatusOr<ChangeMembersRecord>> done);
+  static void StartTakeSnapshot(std::shared_ptr<Shared> shared, std::string endpoint,
+                                ReadOptions options,
+                                internal::Completion<absl::StatusOr<SnapshotRecord>> done);
+  static void StartReadSnapshot(std::shared_ptr<Shared> shared, std::string endpoint,
+                                SnapshotRecord snapshot, SnapshotSink sink, ReadOptions options,
+                                internal::Completion<absl::Status> done);
 
   boost::asio::io_context* context_;
   std::shared_ptr<Shared> shared_;

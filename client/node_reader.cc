@@ -108,6 +108,7 @@ NodeReader::Attempt NodeReader::OnError(absl::string_view payload) {
       last_error_ = absl::ResourceExhaustedError(error.message());
       return Attempt::kFailed;
     default:
+      if (options_.any_node) return Attempt::kFailed;
       hint_ = error.leader().client_address();
       return hint_.empty() ? Attempt::kFailed : Attempt::kRedirected;
   }

@@ -4,9 +4,9 @@
 //   absl::Status status = co_await reader->Read(Opcode::kGetLock, request, &reply);
 //
 // Asks the endpoints in turn until one gives an answer that is not "go elsewhere": follows leader
-// hints, backs off where there is no leader, gives up at the deadline. Reads change nothing, so
-// that asking again is always right. A connection that has answered is kept for the next Read of
-// the same reader (the pages of a list).
+// hints, backs off where there is no leader, gives up at the deadline. Asking again is always
+// right: reads change nothing, and what operators ask for may be done twice. A connection that has
+// answered is kept for the next Read of the same reader (the pages of a list).
 //
 // Threading: loop only; one Read at a time.
 #ifndef LOCKD_CLIENT_NODE_READER_H_
@@ -55,6 +55,8 @@ class NodeReader : public std::enable_shared_from_this<NodeReader> {
   boost::asio::awaitable<absl::Status> Read(Opcode opcode,
                                             const google::protobuf::MessageLite& request,
                                             google::protobuf::MessageLite* reply);
+  // The timeout begins anew: for calls of many Reads, of which each may take that long.
+  void RenewDeadline() { deadline_ = std::chrono::steady_clock::now() + options_.timeout; }
   // The last answer is not good enough (it goes backwards): close, and try another node next time.
   void Reject();
   [[nodiscard]] const std::string& address() const { return address_; }
@@ -82,7 +84,7 @@ class NodeReader : public std::enable_shared_from_this<NodeReader> {
   Tcp::resolver resolver_;
   boost::asio::steady_timer guard_;
   boost::asio::steady_timer pause_;
-  const std::chrono::steady_clock::time_point deadline_;
+  std::chrono::steady_clock::time_point deadline_;
   FrameDecoder decoder_;
   std::array<char, 16 * 1024> buffer_;
   std::string address_;

@@ -48,10 +48,20 @@ struct SessionRecord {
   Age age;
 };
 
+enum class MemberRole : uint8_t {
+  kVoter,
+  kLearner,  // is given the log, and has no vote
+  // While a change of the voters is under way:
+  kIncoming,  // a voter of the new ones only
+  kOutgoing,  // a voter of the old ones only
+};
+
 struct MemberRecord {
   NodeId node_id;
   std::string peer_address;
-  std::string client_address;
+  std::string client_address;  // empty: it has not come up yet
+  MemberRole role = MemberRole::kVoter;
+  bool was_seen = false;  // it has come up since it was made a member
 };
 
 struct NodeStatus {
@@ -78,7 +88,73 @@ struct NodeStatus {
   uint64_t last_index = 0;
   uint64_t disk_free_bytes = 0;  // 0: not measured yet
   bool disk_is_low = false;      // below its reserve: as a leader it takes no new work
+  uint64_t snapshot_index = 0;   // the entry that its newest snapshot is the state after; 0: none
+  uint64_t snapshots_taken = 0;  // since the process began
+  uint64_t snapshots_received = 0;
+  uint64_t digest_alarms = 0;  // as a leader it found states that differ, and no majority
   std::vector<MemberRecord> members;
+};
+
+// What became of the wish to move the leadership.
+enum class TransferStatus : uint8_t {
+  kTransferred,   // the wanted node leads now, or did already
+  kNoSuchMember,  // the cluster has no such node
+  kNotVoter,      // a learner cannot lead
+  kNobody,        // no other node has been heard of late
+  kBusy,          // leadership is being handed to another node
+  kTimedOut,  // the node did not take over in an election timeout: too far behind, or not reachable
+  kAnotherLeads,  // an election was held, and another node won it
+};
+
+struct TransferRecord {
+  TransferStatus status = TransferStatus::kTransferred;
+  NodeId leader_id;  // who leads now
+};
+
+enum class MemberAction : uint8_t {
+  kAdd,      // as a learner; it becomes a voter by itself once it is up and has the log
+  kRemove,   // for good: a node id is never given twice
+  kPromote,  // a learner becomes a voter now
+};
+
+struct MemberChange {
+  MemberAction action = MemberAction::kAdd;
+  NodeId node_id{};            // kAdd: zero lets the cluster choose
+  std::string peer_address{};  // kAdd: host:port under which the other nodes reach it
+};
+
+// What became of the wish to change the members.
+enum class ChangeMembersStatus : uint8_t {
+  kDone,  // or it was so already
+  kNoSuchMember,
+  kLastVoter,    // the cluster would be left without a voter
+  kNotJoined,    // the node to promote has not come up yet
+  kIdUsed,       // by a member, now or once
+  kAddressUsed,  // another member has this peer address
+  kTooMany,      // the cluster has as many members as it may
+};
+
+struct ChangeMembersRecord {
+  ChangeMembersStatus status = ChangeMembersStatus::kDone;
+  NodeId node_id;                     // of the member that it was about
+  std::vector<MemberRecord> members;  // as they are now, ascending by id
+  std::string cluster_name;
+};
+
+// A snapshot that a node has taken. The first five are its name: where they are equal, so is every
+// byte of it.
+struct SnapshotRecord {
+  uint64_t index = 0;  // of the entry that it is the state after
+  uint64_t term = 0;
+  int64_t cluster_time_ms = 0;
+  uint64_t bytes = 0;     // of its content
+  uint32_t checksum = 0;  // CRC32C of its content
+  uint64_t locks = 0;
+  uint64_t sessions = 0;
+  std::string digest;  // of the state in it, as in NodeStatus
+  NodeId node_id;      // who has it
+  ClusterId cluster_id;
+  std::string cluster_name;
 };
 
 }  // namespace lockd

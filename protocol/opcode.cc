@@ -40,6 +40,14 @@ absl::string_view OpcodeName(Opcode opcode) {
       return "list-sessions";
     case Opcode::kStatus:
       return "status";
+    case Opcode::kTransferLeadership:
+      return "transfer-leadership";
+    case Opcode::kChangeMembers:
+      return "change-members";
+    case Opcode::kTakeSnapshot:
+      return "take-snapshot";
+    case Opcode::kReadSnapshot:
+      return "read-snapshot";
     case Opcode::kVote:
       return "vote";
     case Opcode::kVoteReply:
@@ -52,6 +60,16 @@ absl::string_view OpcodeName(Opcode opcode) {
       return "heartbeat";
     case Opcode::kHeartbeatReply:
       return "heartbeat-reply";
+    case Opcode::kTimeoutNow:
+      return "timeout-now";
+    case Opcode::kSnapshotChunk:
+      return "snapshot-chunk";
+    case Opcode::kSnapshotChunkReply:
+      return "snapshot-chunk-reply";
+    case Opcode::kDigestReport:
+      return "digest-report";
+    case Opcode::kDigestVerdict:
+      return "digest-verdict";
   }
   return "unknown";
 }
@@ -72,6 +90,10 @@ bool IsClientRequest(Opcode opcode) {
     case Opcode::kListLocks:
     case Opcode::kListSessions:
     case Opcode::kStatus:
+    case Opcode::kTransferLeadership:
+    case Opcode::kChangeMembers:
+    case Opcode::kTakeSnapshot:
+    case Opcode::kReadSnapshot:
       return true;
     default:
       return false;
@@ -100,6 +122,11 @@ bool IsPeerFrame(Opcode opcode) {
     case Opcode::kAppendReply:
     case Opcode::kHeartbeat:
     case Opcode::kHeartbeatReply:
+    case Opcode::kTimeoutNow:
+    case Opcode::kSnapshotChunk:
+    case Opcode::kSnapshotChunkReply:
+    case Opcode::kDigestReport:
+    case Opcode::kDigestVerdict:
       return true;
     default:
       return false;

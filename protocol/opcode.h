@@ -21,6 +21,9 @@ inline constexpr uint32_t kProtocolVersionMax = 1;
 inline constexpr uint64_t kClientMagic = 0x314c43444b434f4cu;
 inline constexpr uint64_t kPeerMagic = 0x315250444b434f4cu;
 
+// Bits of PeerHello.features: what a node understands beyond its version.
+inline constexpr uint64_t kPeerFeatureDigests = 1;  // digest-report, digest-verdict
+
 // A request and its reply have the same opcode; a reply carries kFlagReply. Numbers never change
 // meaning and are never re-used.
 enum class Opcode : uint8_t {
@@ -47,6 +50,11 @@ enum class Opcode : uint8_t {
   kListLocks = 49,
   kListSessions = 50,
   kStatus = 51,
+  // Client port: operators.
+  kTransferLeadership = 64,
+  kChangeMembers = 65,
+  kTakeSnapshot = 66,
+  kReadSnapshot = 67,
   // Peer port.
   kVote = 128,
   kVoteReply = 129,
@@ -54,6 +62,11 @@ enum class Opcode : uint8_t {
   kAppendReply = 131,
   kHeartbeat = 132,
   kHeartbeatReply = 133,
+  kTimeoutNow = 134,
+  kSnapshotChunk = 136,
+  kSnapshotChunkReply = 137,
+  kDigestReport = 138,
+  kDigestVerdict = 139,
 };
 
 // The name for logs and traces, or "unknown".

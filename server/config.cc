@@ -113,6 +113,11 @@ class Knobs {
     })->type_name(allowed);
   }
 
+  // Of the command line only: it is meant for one start.
+  void Flag(const std::string& name, bool* value, const std::string& help) {
+    app_->add_flag(absl::StrCat("--", name), *value, help)->configurable(false);
+  }
+
   // `take` returns what is wrong with the text, or nothing.
   CLI::Option* Add(const std::string& name, const std::string& help,
                    const std::string& shown_default,
@@ -172,8 +177,16 @@ class Knobs {
   std::vector<std::pair<std::string, std::string>> environment_;  // flag and value
 };
 
-void DeclareIdentity(Knobs& knobs, Config& config, uint64_t* node_id, std::string* peers) {
-  knobs.Count("node-id", node_id, 1, kNodeIdMax, "this node's number within its cluster");
+// What the command line says before it is looked at as a whole.
+struct Typed {
+  uint64_t node_id = 1;
+  std::string peers{};  // empty: not given
+  HostPort join{};      // no host: not given
+  bool rejoin = false;
+};
+
+void DeclareIdentity(Knobs& knobs, Config& config, Typed& typed) {
+  knobs.Count("node-id", &typed.node_id, 1, kNodeIdMax, "this node's number within its cluster");
   knobs.Text("cluster-name", &config.cluster_name,
              "the cluster's name; nodes of another name are refused");
   knobs.Text("data-dir", &config.data_dir, "directory of this node's log; made if missing");
@@ -183,10 +196,17 @@ void DeclareIdentity(Knobs& knobs, Config& config, uint64_t* node_id, std::strin
                 "address told to clients; default: the listen address");
   knobs.Address("peer-advertise", &config.peer_advertise,
                 "address told to other nodes; default: the listen address");
-  knobs.Text("peers", peers,
+  knobs.Text("peers", &typed.peers,
              "all nodes as ID=HOST:PORT,... (peer addresses, this node too), used once, to form a "
              "cluster from empty "
              "directories; default: this node alone");
+  knobs.Address("join", &typed.join,
+                "peer address of a member of the cluster that has added this node (lockctl member "
+                "add); needs --node-id, "
+                "used until the cluster has been joined");
+  knobs.Flag("rejoin", &typed.rejoin,
+             "with --join and the id of a new member: a data directory of an old one, damaged or "
+             "not, is first moved aside whole, to DATA-DIR.old-<time>");
 }
 
 void DeclareTiming(Knobs& knobs, Config& config) {
@@ -217,6 +237,11 @@ void DeclareLimits(Knobs& knobs, Config& config) {
   knobs.Bytes("segment-bytes", &config.segment_bytes, 64 * kKiB, 4 * kGiB, "size of one log file");
   knobs.Bytes("tail-bytes-max", &config.tail_bytes_max, 1 * kMiB, 16 * kGiB,
               "newest log entries kept in memory");
+  knobs.Bytes("snapshot-log-bytes", &config.snapshot_log_bytes, 64 * kKiB, 1024 * kGiB,
+              "a snapshot is taken whenever the log has grown by this much; the log keeps what two "
+              "snapshots do not cover");
+  knobs.Bytes("snapshot-bytes-per-s", &config.snapshot_bytes_per_s, 1 * kMiB, 64 * kGiB,
+              "how fast a snapshot is written, and how fast one is sent to followers");
   knobs.Bytes("disk-reserve", &config.disk_reserve_bytes, 0, 1024 * kGiB,
               "with less free disk space a leader refuses new sessions and acquires; releases and "
               "keep-alives go on; 0: never");
@@ -236,10 +261,6 @@ void DeclareSettings(Knobs& knobs, state::Settings& settings) {
               "queued acquires of one session" + when);
 }
 
-bool IsWildcard(const HostPort& address) {
-  return address.host == "0.0.0.0" || address.host == "::";
-}
-
 absl::Status Invalid(absl::string_view flag, absl::string_view wrong) {
   return absl::InvalidArgumentError(absl::StrCat(flag, ": ", wrong));
 }
@@ -248,12 +269,12 @@ absl::Status Invalid(absl::string_view flag, absl::string_view wrong) {
 absl::Status CompleteAdvertised(absl::string_view flag, const HostPort& listen,
                                 HostPort* advertise) {
   if (!advertise->host.empty()) {
-    if (IsWildcard(*advertise) || advertise->port == 0) {
+    if (!advertise->is_dialable()) {
       return Invalid(flag, "others cannot dial a wildcard address or port 0; give a real one");
     }
     return absl::OkStatus();
   }
-  if (IsWildcard(listen)) {
+  if (listen.is_wildcard()) {
     return Invalid(flag, absl::StrCat("required when listening on the wildcard ", listen.ToString(),
                                       "; give the address under which others reach this node"));
   }
@@ -261,19 +282,76 @@ absl::Status CompleteAdvertised(absl::string_view flag, const HostPort& listen,
   return absl::OkStatus();
 }
 
-absl::Status Complete(Config& config, const std::string& peers) {
+absl::Status CompleteJoin(const HostPort& join, const CLI::App& app, Config& config) {
+  if (config.peers_given) {
+    return Invalid("--join",
+                   "not together with --peers: a node joins a cluster, or it helps to form one");
+  }
+  if (app.count("--node-id") == 0) {
+    return Invalid("--join", "needs --node-id; lockctl member add says which");
+  }
+  if (!join.is_dialable() || join == config.peer_advertise) {
+    return Invalid("--join", absl::StrCat(join.ToString(), " is ",
+                                          join.is_dialable() ? "this node's own address"
+                                                             : "no address that can be dialled",
+                                          "; give the peer address of a member of the cluster"));
+  }
+  config.join = join;
+  return absl::OkStatus();
+}
+
+// Subcommands; without one the node runs.
+void DeclareTasks(CLI::App& app, ParsedCommandLine& parsed, bool& accepts_lost_grants) {
+  CLI::App* restore = app.add_subcommand(
+      "restore",
+      "make the data directory of one node of a new cluster from a backup (lockctl snapshot save), "
+      "and leave.\n\n"
+      "  lockd restore FILE --data-dir D --node-id N --cluster-name C --peers "
+      "1=HOST:PORT,2=HOST:PORT,...\n\n"
+      "D must be empty or missing. Do this with the same file for every node that --peers names, "
+      "then start them all. The new cluster has an id of its own; all sessions have ended; locks "
+      "that were held can be acquired after the longest TTL; fencing tokens go on above all that "
+      "were ever granted, as far as the clocks of the machines are right");
+  restore->add_option("FILE", parsed.restore_file, "the backup")->required();
+  restore->fallthrough();
+  CLI::App* salvage = app.add_subcommand(
+      "salvage",
+      "save what one stopped node has as a backup, when the majority of its cluster is lost for "
+      "good, and leave.\n\n"
+      "  lockd salvage DIR FILE --accept-lost-grants\n\n"
+      "Grants and releases that the others acknowledged and this node never got are lost. If more "
+      "than one node is left, save each and restore the one with the highest term and entry. Then "
+      "make a new cluster: lockd restore --help");
+  salvage->add_option("DIR", parsed.salvage_directory, "the node's data directory")->required();
+  salvage->add_option("FILE", parsed.salvage_file, "the backup to write")->required();
+  salvage->add_flag("--accept-lost-grants", accepts_lost_grants,
+                    "yes: what was acknowledged may be lost");
+  salvage->add_flag("--force", parsed.replaces_salvage_file, "replace FILE if it exists");
+  salvage->fallthrough();  // what the environment says is put behind what was typed
+}
+
+absl::Status Complete(Config& config, const Typed& typed, const CLI::App& app) {
+  config.node_id = NodeId(typed.node_id);
   absl::Status status =
       CompleteAdvertised("--client-advertise", config.client_listen, &config.client_advertise);
   if (!status.ok()) return status;
   status = CompleteAdvertised("--peer-advertise", config.peer_listen, &config.peer_advertise);
   if (!status.ok()) return status;
-  if (peers.empty()) {
-    config.peers = {
-        state::Member{.node_id = config.node_id, .peer_address = config.peer_advertise.ToString()}};
-  } else {
-    absl::StatusOr<std::vector<state::Member>> parsed = ParsePeers(peers);
+  config.peers_given = !typed.peers.empty();
+  config.rejoin = typed.rejoin;
+  if (config.rejoin && typed.join.host.empty()) {
+    return Invalid("--rejoin", "needs --join and --node-id; lockctl member add prints both");
+  }
+  if (!typed.join.host.empty()) {
+    status = CompleteJoin(typed.join, app, config);
+    if (!status.ok()) return status;
+  } else if (config.peers_given) {
+    absl::StatusOr<std::vector<state::Member>> parsed = ParsePeers(typed.peers);
     if (!parsed.ok()) return Invalid("--peers", parsed.status().message());
     config.peers = *std::move(parsed);
+  } else {
+    config.peers = {
+        state::Member{.node_id = config.node_id, .peer_address = config.peer_advertise.ToString()}};
   }
   return ValidateConfig(config);
 }
@@ -294,7 +372,7 @@ absl::StatusOr<std::vector<state::Member>> ParsePeers(absl::string_view text) {
     }
     const absl::StatusOr<HostPort> address = ParseHostPort(fields.second);
     if (!address.ok()) return address.status();
-    if (IsWildcard(*address) || address->port == 0) {
+    if (!address->is_dialable()) {
       return absl::InvalidArgumentError(
           absl::StrCat("node ", id, ": others cannot dial ", address->ToString()));
     }
@@ -344,6 +422,7 @@ absl::Status ValidateConfig(const Config& config) {
                    absl::StrCat(config.segment_bytes, " is not a multiple of 512"));
   }
   const bool holds_self =
+      config.join.has_value() ||
       std::any_of(config.peers.begin(), config.peers.end(),
                   [&](const auto& peer) { return peer.node_id == config.node_id; });
   if (!holds_self) {
@@ -363,7 +442,11 @@ ParsedCommandLine ParseCommandLine(int argc, const char* const* argv) {
       "127.0.0.1:7421 "
       "--peers 1=127.0.0.1:7421,2=127.0.0.1:7431,3=127.0.0.1:7441\n"
       "and likewise for 2 and 3. The first start of a cluster needs all its nodes, later ones a "
-      "majority.\n\n"
+      "majority. A fourth one:\n"
+      "  lockctl member add --peer 127.0.0.1:7451\n"
+      "prints the line to start it with: lockd --join 127.0.0.1:7421 --node-id 4 ... The directory "
+      "remembers how it came to its cluster: later starts need neither --peers nor --join.\n\n"
+      "A cluster that is lost begins anew from a backup: lockd restore --help.\n\n"
       "Each flag may also be an environment variable (LOCKD_NODE_ID) or a line of the config file "
       "(node-id = 1).\n"
       "Exit status: 0 orderly stop, 2 bad flag or configuration, 10 directory in use, 11 directory "
@@ -377,11 +460,12 @@ ParsedCommandLine ParseCommandLine(int argc, const char* const* argv) {
       ->envname("LOCKD_CONFIG");
   app.allow_config_extras(false);
 
-  uint64_t node_id = config.node_id.value();
-  std::string peers;
+  Typed typed{.node_id = config.node_id.value()};
   std::string log_format = "text";
+  bool accepts_lost_grants = false;
+  DeclareTasks(app, parsed, accepts_lost_grants);
   Knobs knobs(&app);
-  DeclareIdentity(knobs, config, &node_id, &peers);
+  DeclareIdentity(knobs, config, typed);
   DeclareTiming(knobs, config);
   DeclareLimits(knobs, config);
   DeclareSettings(knobs, config.settings);
@@ -401,9 +485,18 @@ ParsedCommandLine ParseCommandLine(int argc, const char* const* argv) {
     parsed.text = absl::StrCat("lockd: ", error.what(), " (lockd --help lists all flags)");
     return parsed;
   }
-  config.node_id = NodeId(node_id);
   config.log_json = log_format == "json";
-  const absl::Status status = Complete(config, peers);
+  absl::Status status = Complete(config, typed, app);
+  if (status.ok() && parsed.restore_file && config.join) {
+    status =
+        Invalid("--join", "not with restore: a node that joins gets the state from the others");
+  }
+  if (status.ok() && parsed.salvage_file && !accepts_lost_grants) {
+    status = Invalid("salvage",
+                     "grants that the lost nodes acknowledged may be lost, and nobody can tell "
+                     "which; say --accept-lost-grants if there is no other way, such as starting a "
+                     "majority of the nodes or restoring a newer backup");
+  }
   if (!status.ok()) {
     parsed.exit_status = 2;
     parsed.text = absl::StrCat("lockd: ", std::string(status.message()));

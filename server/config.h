@@ -7,6 +7,7 @@
 #define LOCKD_SERVER_CONFIG_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,9 +28,13 @@ struct Config {
   HostPort peer_listen{"127.0.0.1", 7421};
   HostPort client_advertise;  // after parsing: always set
   HostPort peer_advertise;
-  // Used only to form a cluster from an empty directory. Ascending by id; holds node_id. Client
-  // addresses are not known here.
+  // How a directory that is empty comes to a cluster; a used one knows (members_file.h). Founders:
+  // ascending by id, with this node, client addresses not known here. This node alone when neither
+  // --peers nor --join is given; empty with --join.
   std::vector<state::Member> peers;
+  bool peers_given = false;      // by --peers
+  std::optional<HostPort> join;  // the peer address of a member, which may be of no other use
+  bool rejoin = false;           // what is in data_dir is moved aside first (rejoin.h)
 
   bool log_json = false;
   std::string log_level = "info";
@@ -40,6 +45,8 @@ struct Config {
 
   uint64_t segment_bytes = 64 * 1024 * 1024;
   uint64_t tail_bytes_max = 64 * 1024 * 1024;
+  uint64_t snapshot_log_bytes = 256 * 1024 * 1024;
+  uint64_t snapshot_bytes_per_s = 64 * 1024 * 1024;
   // With less free space than this the node takes no new work (server/node/disk_space.h); 0: never.
   uint64_t disk_reserve_bytes = 256 * 1024 * 1024;
 
@@ -61,6 +68,12 @@ struct Config {
 // `exit_status`.
 struct ParsedCommandLine {
   bool run = false;
+  // Not to run, but to make a directory of this backup.
+  std::optional<std::string> restore_file{};
+  // Not to run, but to save what this directory has in this file.
+  std::string salvage_directory{};
+  std::optional<std::string> salvage_file{};
+  bool replaces_salvage_file = false;
   Config config;
   int exit_status = 0;
   std::string

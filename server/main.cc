@@ -1,5 +1,6 @@
 // The lockd program: flags, signals, exit status. No logic.
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
@@ -7,10 +8,16 @@
 #include <csignal>
 #include <iostream>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "consensus/storage/failure.h"
+#include "consensus/storage/posix_file_system.h"
 #include "protocol/base/check.h"
 #include "server/config.h"
+#include "server/draw_id.h"
 #include "server/log.h"
+#include "server/restore.h"
+#include "server/salvage.h"
 #include "server/server.h"
 
 namespace {
@@ -25,6 +32,25 @@ constexpr int kExitBrokenInvariant = 16;
 
 void LeaveOnBrokenInvariant(absl::string_view message) {
   Leave({kExitBrokenInvariant, std::string(message)});
+}
+
+// What is not to run a node: the exit status, after the report.
+int DoTask(const lockd::ParsedCommandLine& command_line) {
+  umask(S_IRWXG | S_IRWXO);  // a backup has the secrets of sessions
+  lockd::storage::PosixFileSystem file_system;
+  const absl::StatusOr<std::string> report =
+      command_line.restore_file
+          ? lockd::Restore(&file_system, command_line.config, *command_line.restore_file,
+                           lockd::Incarnation(lockd::DrawId()))
+          : lockd::Salvage(&file_system, command_line.salvage_directory, *command_line.salvage_file,
+                           command_line.replaces_salvage_file
+                               ? lockd::BackupFile::Existing::kReplaced
+                               : lockd::BackupFile::Existing::kRefused);
+  if (!report.ok()) {
+    Leave({lockd::storage::ExitStatusOf(report.status()), std::string(report.status().message())});
+  }
+  std::cout << *report;
+  return 0;
 }
 
 // As many descriptors as the system allows: each client connection is one.
@@ -49,6 +75,7 @@ int main(int argc, char** argv) {
   // Above the limit of the size of files, a write fails and says so instead of ending the process.
   std::signal(SIGXFSZ, SIG_IGN);
   RaiseDescriptorLimit();
+  if (command_line.restore_file || command_line.salvage_file) return DoTask(command_line);
 
   boost::asio::io_context io(1);
   lockd::Server server(&io, command_line.config, Leave);

@@ -15,7 +15,9 @@
 #include "absl/status/status.h"
 #include "consensus/storage/data_directory.h"
 #include "consensus/storage/posix_file_system.h"
+#include "consensus/storage/start.h"
 #include "server/config.h"
+#include "server/members_file.h"
 #include "server/net/node_runner.h"
 
 namespace lockd {
@@ -39,11 +41,13 @@ class Server {
   void Stop(std::function<void()> done);
 
  private:
-  // The members that a restarted node begins with: those that its directory was made with, whatever
-  // --peers says now.
-  absl::StatusOr<std::vector<state::Member>> StartingMembers(const storage::OpenedLog& opened);
-  node::NodeOptions MakeNodeOptions(const storage::OpenedLog& opened,
-                                    std::vector<state::Member> members) const;
+  // Moves the old data directory aside, for --rejoin.
+  std::optional<Exit> MakeRoom();
+  // The snapshots of later entries.
+  void SetAside(raft::Index last_right);
+  // How this directory comes to its cluster; kept in it from now on.
+  absl::StatusOr<Origin> StartingOrigin(const storage::OpenedLog& opened);
+  node::NodeOptions MakeNodeOptions(const storage::OpenedStorage& opened, Origin origin) const;
 
   boost::asio::io_context* const io_;
   const Config config_;

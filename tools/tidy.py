@@ -70,7 +70,13 @@ FOLDERS = {
     ),
     "server/state/": Folder(("protocol/",), ("absl", "protobuf"), pure=True),
     "server/node/": Folder(
-        ("protocol/", "consensus/raft/", "consensus/storage/log_job.h", "server/state/"),
+        (
+            "protocol/",
+            "consensus/raft/",
+            "consensus/storage/log_job.h",
+            "consensus/storage/snapshot_job.h",
+            "server/state/",
+        ),
         ("absl", "protobuf"),
         pure=True,
     ),

@@ -6,35 +6,36 @@
 
 namespace lockd::raft {
 
-Candidate::Candidate(Core& core, bool pre_vote)
-    : pre_vote_(pre_vote),
-      campaign_term_(pre_vote ? core.term() + 1 : core.term()),
+Candidate::Candidate(Core& core, Kind kind)
+    : kind_(kind),
+      campaign_term_(kind == Kind::kPreVote ? core.term() + 1 : core.term()),
       election_at_(core.DrawElectionTick()),
       ask_again_at_(core.now() + core.options().heartbeat_ticks) {
-  LOCKD_CHECK(pre_vote || core.voted_for() == core.id());
+  LOCKD_CHECK(pre_vote() || core.voted_for() == core.id());
 }
 
 VoteRequest Candidate::Request(const Core& core) const {
-  return {pre_vote_, campaign_term_, core.log().last_index(), core.log().last_term()};
+  return {pre_vote(), campaign_term_, core.log().last_index(), core.log().last_term(),
+          is_transfer()};
 }
 
 Transition Candidate::Start(Core& core) {
   for (const NodeId member : MembersOf(core.configuration())) {
     if (member == core.id() || !IsVoter(core.configuration(), member)) continue;
-    if (pre_vote_) {
+    if (pre_vote()) {
       core.Send(member, Request(core));
     } else {
       core.SendOnceDurable(member, Request(core));
     }
   }
-  if (!pre_vote_) return Transition::kNone;  // the own vote counts in OnDurable
+  if (!pre_vote()) return Transition::kNone;  // the own vote counts in OnDurable
   votes_.push_back({core.id(), true});
   return Count(core);
 }
 
 Transition Candidate::OnTick(Core& core) {
   if (core.now() >= election_at_) {
-    if (!pre_vote_) LOCKD_REACH(kElectionWithoutWinner);
+    if (!pre_vote()) LOCKD_REACH(kElectionWithoutWinner);
     return Transition::kPreVote;
   }
   // The own vote is there once it, and with it the first requests, have left for good.
@@ -49,7 +50,7 @@ Transition Candidate::OnTick(Core& core) {
 }
 
 Transition Candidate::OnVoteReply(const Core& core, NodeId from, const VoteReply& reply) {
-  if (reply.pre_vote != pre_vote_ || reply.campaign_term != campaign_term_) {
+  if (reply.pre_vote != pre_vote() || reply.campaign_term != campaign_term_) {
     return Transition::kNone;
   }
   if (VoteOf(from).has_value()) return Transition::kNone;
@@ -58,7 +59,7 @@ Transition Candidate::OnVoteReply(const Core& core, NodeId from, const VoteReply
 }
 
 Transition Candidate::OnDurable(const Core& core) {
-  if (pre_vote_ || VoteOf(core.id()).has_value() || !core.IsVoteDurable()) {
+  if (pre_vote() || VoteOf(core.id()).has_value() || !core.IsVoteDurable()) {
     return Transition::kNone;
   }
   votes_.push_back({core.id(), true});
@@ -77,7 +78,7 @@ Transition Candidate::Count(const Core& core) const {
     case VoteResult::kPending:
       return Transition::kNone;
     case VoteResult::kWon:
-      return pre_vote_ ? Transition::kCampaign : Transition::kLead;
+      return pre_vote() ? Transition::kCampaign : Transition::kLead;
     case VoteResult::kLost:
       return Transition::kFollow;
   }

@@ -6,6 +6,9 @@
 // and a candidate that crashed, lost the unwritten end of that log and came back in the old term
 // could otherwise count a vote that was given to the longer one.
 //
+// The votes of the newest configuration in its log decide, and its own is not among them when that
+// one removes it (Core::MayCampaign).
+//
 // Replies count only with this phase and this campaign's term. Requests are repeated
 // every heartbeat interval to those that have not answered: the vote may be lost, or a voter's
 // lease on the old leader may have ended since.
@@ -14,6 +17,7 @@
 #ifndef LOCKD_CONSENSUS_RAFT_CANDIDATE_H_
 #define LOCKD_CONSENSUS_RAFT_CANDIDATE_H_
 
+#include <cstdint>
 #include <optional>
 #include <vector>
 
@@ -25,16 +29,20 @@ namespace lockd::raft {
 
 class Candidate {
  public:
-  // Pre-vote: `core.term()` is left alone, the campaign is for the next one. Election: the facade
-  // has entered the term and voted for this member.
-  Candidate(Core& core, bool pre_vote);
+  enum class Kind : uint8_t { kPreVote, kElection, kTransfer };
 
-  [[nodiscard]] bool pre_vote() const { return pre_vote_; }
+  // Pre-vote: `core.term()` is left alone, the campaign is for the next one. Otherwise: the facade
+  // has entered the term and voted for this member. A transfer is an election that the leader asked
+  // for.
+  Candidate(Core& core, Kind kind);
+
+  [[nodiscard]] bool pre_vote() const { return kind_ == Kind::kPreVote; }
+  [[nodiscard]] bool is_transfer() const { return kind_ == Kind::kTransfer; }
   [[nodiscard]] Term campaign_term() const { return campaign_term_; }
   [[nodiscard]] Tick election_at() const { return election_at_; }
   [[nodiscard]] Tick ask_again_at() const { return ask_again_at_; }
 
-  // The campaign begins: asks everybody; decides at once where this member's own vote does.
+  // The campaign begins: asks all voters; decides at once where this member's own vote does.
   [[nodiscard]] Transition Start(Core& core);
   [[nodiscard]] Transition OnTick(Core& core);
   [[nodiscard]] Transition OnVoteReply(const Core& core, NodeId from, const VoteReply& reply);
@@ -52,7 +60,7 @@ class Candidate {
   [[nodiscard]] Transition Count(const Core& core) const;
   [[nodiscard]] VoteRequest Request(const Core& core) const;
 
-  bool pre_vote_;
+  Kind kind_;
   Term campaign_term_;
   std::vector<Vote> votes_;  // the first answer of each voter
   Tick election_at_;         // starts over then

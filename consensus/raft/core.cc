@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "consensus/raft/quorum.h"
 #include "protocol/base/check.h"
 #include "protocol/base/reach.h"
 
@@ -14,8 +15,8 @@ Core::Core(const Options& options, RecoveredLog recovered)
       term_(recovered.hard_state.term),
       voted_for_(recovered.hard_state.voted_for),
       handed_(recovered.hard_state),
-      handed_out_index_(recovered.base_index),
-      log_(std::move(recovered), options.tail_bytes_max) {
+      handed_out_index_(std::max(recovered.base_index, recovered.applied_index)),
+      log_(std::move(recovered), options.tail_bytes_max, options.configuration) {
   LOCKD_CHECK(!options.id.is_zero());
   LOCKD_CHECK(options.heartbeat_ticks > 0);
   LOCKD_CHECK(options.election_ticks_min > options.heartbeat_ticks, "an election timeout of ",
@@ -26,12 +27,30 @@ Core::Core(const Options& options, RecoveredLog recovered)
               " is above the recovered term ", term_);
 }
 
+bool Core::MayCampaign() const {
+  const std::vector<ConfigurationLog::Placed>& all = log_.configurations().all();
+  for (auto placed = all.rbegin(); placed != all.rend(); ++placed) {
+    if (IsVoter(placed->change.configuration, id())) return true;
+    if (placed->index <= log_.commit_index()) return false;
+  }
+  return false;
+}
+
 Tick Core::DrawElectionTick() {
   return now_ + random_.Between(options_.election_ticks_min + 1, options_.election_ticks_max);
 }
 
+// All members see the leader's process go in the same moment, and the interval is short. Each has a
+// part of it by its place among the members, and draws from the first half of that: two that asked
+// in the same moment would split the votes, and then wait for a whole election timeout.
 Tick Core::DrawEarlyElectionTick() {
-  return now_ + random_.Between(1, options_.heartbeat_ticks);
+  const std::vector<NodeId> members = MembersOf(configuration());
+  const auto place =
+      static_cast<uint64_t>(std::find(members.begin(), members.end(), id()) - members.begin());
+  const uint64_t count = std::max<uint64_t>(members.size(), 1);
+  const uint64_t part = options_.heartbeat_ticks * place / count;
+  const uint64_t width = std::max<uint64_t>(options_.heartbeat_ticks / (2 * count), 1);
+  return now_ + std::min(part + random_.Between(1, width), options_.heartbeat_ticks);
 }
 
 void Core::EnterTerm(Term term) {
@@ -66,12 +85,13 @@ void Core::Send(NodeId to, MessageBody body) {
 }
 
 void Core::SendOnceDurable(NodeId to, MessageBody body, Index index) {
-  if (IsVotePending() || index > log_.written_index()) {
+  const bool is_base_pending = pending_base_.has_value() && pending_base_->is_restored;
+  if (IsVotePending() || is_base_pending || index > log_.written_index()) {
     if (ReplacesLast(to, body)) with_next_write_.pop_back();
     with_next_write_.push_back(Address(to, std::move(body)));
     return;
   }
-  const uint64_t write_id = std::max(vote_write_, log_.WriteHolding(index));
+  const uint64_t write_id = std::max({vote_write_, base_write_, log_.WriteHolding(index)});
   if (write_id <= last_durable_) {
     Send(to, std::move(body));
   } else {
@@ -94,8 +114,37 @@ uint64_t Core::StartRead(Index first, Index last) {
   return last_read_;
 }
 
+// -- snapshots --
+
+void Core::CompactTo(const LogBase& base) {
+  log_.CompactTo(base);
+  const bool is_restored = pending_base_.has_value() && pending_base_->is_restored;
+  pending_base_ = {base, is_restored};
+}
+
+// Acknowledgements that wait stay true: they are of this term, so the leader's log holds what they
+// acknowledge, and the snapshot's entry, which is committed (leader completeness, thesis 3.6.3). So
+// what is acknowledged up to it is in the snapshot; what is acknowledged beyond it stays in the
+// log, because this log holds the leader's entries up to there.
+void Core::Restore(const LogBase& base, Configuration configuration) {
+  LOCKD_CHECK(base.term <= term_, "a snapshot of term ", base.term, " in term ", term_);
+  log_.Restore(base, std::move(configuration));
+  pending_base_ = {base, /*is_restored=*/true};
+  // Whatever was on its way to the state machine is in the snapshot.
+  handed_out_index_ = base.index;
+  apply_entries_.clear();
+  apply_read_.reset();
+}
+
+bool Core::IsBaseExact() const {
+  return log_.DoRunsBeginAtBase() &&
+         (!pending_base_.has_value() || pending_base_->base == log_.base());
+}
+
+// -- the disk --
+
 bool Core::HasPendingWrite() const {
-  return IsVotePending() || log_.has_unwritten();
+  return IsVotePending() || pending_base_.has_value() || log_.has_unwritten();
 }
 
 WriteRequest Core::BeginWrite() {
@@ -108,6 +157,11 @@ WriteRequest Core::BeginWrite() {
   if (hard_state != handed_) {
     write.hard_state = hard_state;
     handed_ = hard_state;
+  }
+  if (pending_base_.has_value()) {
+    write.base = pending_base_->base;
+    if (pending_base_->is_restored) base_write_ = write.id;
+    pending_base_.reset();
   }
   write.entries = log_.BeginWrite(write.id, now_);
   write.messages_once_durable = std::move(with_next_write_);
@@ -176,8 +230,8 @@ void Core::Applied(Index index) {
 }
 
 bool Core::AreWritesOrdered() const {
-  return last_durable_ <= last_write_ && vote_write_ <= last_write_ && handed_.term <= term_ &&
-         handed_.commit <= log_.commit_index();
+  return last_durable_ <= last_write_ && vote_write_ <= last_write_ && base_write_ <= last_write_ &&
+         handed_.term <= term_ && handed_.commit <= log_.commit_index();
 }
 
 bool Core::DoPromisesWait() const {
@@ -198,16 +252,21 @@ bool Core::DoesApplyContinue() const {
 }
 
 bool Core::HasOutput() const {
-  return !messages_.empty() || !released_reads_.empty() || !reads_.empty();
+  return !messages_.empty() || !released_reads_.empty() || !reads_.empty() ||
+         !snapshot_chunks_.empty() || !snapshot_replies_.empty();
 }
 
 void Core::TakeOutput(Ready& ready) {
   ready.messages = std::move(messages_);
   ready.released_reads = std::move(released_reads_);
   ready.reads = std::move(reads_);
+  ready.snapshot_chunks = std::move(snapshot_chunks_);
+  ready.snapshot_replies = std::move(snapshot_replies_);
   messages_.clear();
   released_reads_.clear();
   reads_.clear();
+  snapshot_chunks_.clear();
+  snapshot_replies_.clear();
 }
 
 }  // namespace lockd::raft

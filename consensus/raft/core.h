@@ -5,7 +5,8 @@
 //
 // What promises durability waits for it. A granted vote and an acknowledgement of entries go
 // through SendOnceDurable: with the next write if they depend on something not yet handed to the
-// disk, after the write under way that they depend on otherwise, at once when all is durable.
+// disk, after the write under way that they depend on otherwise, at once when all is durable. So
+// does the word that a snapshot is installed: with the write that tells the disk of its base.
 //
 // Threading: pure value.
 #ifndef LOCKD_CONSENSUS_RAFT_CORE_H_
@@ -13,6 +14,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "consensus/raft/options.h"
@@ -29,6 +31,7 @@ enum class Transition : uint8_t {
   kFollow,    // same term, no known leader
   kPreVote,   // ask whether an election could be won
   kCampaign,  // the pre-vote is won: a real election in the next term
+  kTakeOver,  // the leader hands over: the same without a pre-vote, marked as its wish
   kLead,      // the election is won
 };
 
@@ -38,12 +41,23 @@ class Core {
 
   [[nodiscard]] const Options& options() const { return options_; }
   [[nodiscard]] NodeId id() const { return options_.id; }
-  [[nodiscard]] const Configuration& configuration() const { return options_.configuration; }
+  // The newest one in the log.
+  [[nodiscard]] const Configuration& configuration() const {
+    return log_.configurations().newest();
+  }
+  // Has this member a vote in the newest configuration, or in an earlier one that may still be the
+  // one that counts: those back to the newest that is known to be committed? Thesis 4.2.2, figure
+  // 4.6: a member that holds the entry which removes it may be the only one with all that is
+  // committed. If it did not campaign, nobody else would be elected.
+  [[nodiscard]] bool MayCampaign() const;
   [[nodiscard]] RaftLog& log() { return log_; }
   [[nodiscard]] const RaftLog& log() const { return log_; }
 
   // -- time --
-  void Advance(uint64_t ticks) { now_ += ticks; }
+  void Advance(uint64_t ticks) {
+    now_ += ticks;
+    log_.FreeForgotten();
+  }
   [[nodiscard]] Tick now() const { return now_; }
   // When to campaign if nothing is heard from now on: a fresh draw from (min, max] ticks.
   [[nodiscard]] Tick DrawElectionTick();
@@ -63,11 +77,20 @@ class Core {
 
   // -- messages --
   void Send(NodeId to, MessageBody body);
-  // Leaves once term, vote and all entries up to `index` are durable (zero: no entries).
+  // Leaves once term, vote, a restored base and all entries up to `index` are durable (zero: no
+  // entries).
   void SendOnceDurable(NodeId to, MessageBody body, Index index = Index{0});
   void Release(ReleasedRead read) { released_reads_.push_back(read); }
   [[nodiscard]] std::vector<ReleasedRead>& released_reads() { return released_reads_; }
   [[nodiscard]] uint64_t StartRead(Index first, Index last);
+  // For the owner.
+  void Hand(ReceivedChunk chunk) { snapshot_chunks_.push_back(std::move(chunk)); }
+  void Hand(ReceivedChunkReply reply) { snapshot_replies_.push_back(std::move(reply)); }
+
+  // -- snapshots --
+  // As RaftLog::CompactTo and Restore, and the next write tells the disk.
+  void CompactTo(const LogBase& base);
+  void Restore(const LogBase& base, Configuration configuration);
 
   // -- the disk --
   [[nodiscard]] bool HasPendingWrite() const;
@@ -91,6 +114,8 @@ class Core {
   // -- for invariants.h --
   // Term, vote and commit index as of the last write handed out.
   [[nodiscard]] const HardState& handed() const { return handed_; }
+  // A base that the next write tells the disk is the log's, and the log knows nothing below it.
+  [[nodiscard]] bool IsBaseExact() const;
   // Numbers of writes: completed <= handed out, and none carried the vote that was not.
   [[nodiscard]] bool AreWritesOrdered() const;
   // What promises durability is of this term and waits for a write that is to come or under way.
@@ -106,6 +131,12 @@ class Core {
     Message message;
   };
 
+  // With the next write that will be handed out, or no more.
+  struct PendingBase {
+    LogBase base;
+    bool is_restored;  // promises wait for it
+  };
+
   [[nodiscard]] bool IsVotePending() const;
   // A later acknowledgement of entries that waits for the same write says all that an earlier one
   // does.
@@ -118,8 +149,10 @@ class Core {
 
   Term term_;
   NodeId voted_for_;
-  HardState handed_;           // as of the last write handed out
-  uint64_t vote_write_ = 0;    // the write that carried the current term and vote
+  HardState handed_;         // as of the last write handed out
+  uint64_t vote_write_ = 0;  // the write that carried the current term and vote
+  std::optional<PendingBase> pending_base_;
+  uint64_t base_write_ = 0;    // the write that carried the last restored base
   uint64_t last_write_ = 0;    // id of the last write handed out
   uint64_t last_durable_ = 0;  // id of the last write completed
 
@@ -127,6 +160,8 @@ class Core {
   std::vector<Message> with_next_write_;  // not empty only while a write is pending
   std::vector<Deferred> deferred_;        // wait for a write under way
   std::vector<ReleasedRead> released_reads_;
+  std::vector<ReceivedChunk> snapshot_chunks_;
+  std::vector<ReceivedChunkReply> snapshot_replies_;
 
   uint64_t last_read_ = 0;
   std::vector<ReadRequest> reads_;

@@ -1,10 +1,12 @@
 #include "consensus/raft/describe.h"
 
+#include <optional>
 #include <variant>
 #include <vector>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "consensus/raft/membership.h"
 #include "protocol/base/check.h"
 
 namespace lockd::raft {
@@ -17,6 +19,12 @@ std::string Position(Term term, Index index) {
   return absl::StrCat("(", term, ",", index, ")");
 }
 
+std::string Ids(const std::vector<NodeId>& ids) {
+  std::string text;
+  for (const NodeId id : ids) absl::StrAppend(&text, text.empty() ? "" : ",", id);
+  return text;
+}
+
 std::string Entries(const std::vector<Entry>& entries) {
   std::string text = "[";
   for (const Entry& entry : entries) {
@@ -27,7 +35,8 @@ std::string Entries(const std::vector<Entry>& entries) {
 
 std::string Body(const VoteRequest& body) {
   return absl::StrCat(body.pre_vote ? "pre-vote" : "vote", " for=", body.campaign_term,
-                      " last=", Position(body.last_term, body.last_index));
+                      " last=", Position(body.last_term, body.last_index),
+                      body.is_transfer ? " transfer" : "");
 }
 
 std::string Body(const VoteReply& body) {
@@ -57,6 +66,26 @@ std::string Body(const HeartbeatReply& body) {
   return absl::StrCat("heartbeat-reply round=", body.round);
 }
 
+std::string Body(const TimeoutNow&) {
+  return "timeout-now";
+}
+
+// "(3,17) of 4096B": a snapshot by what it ends with.
+std::string Snapshot(const SnapshotId& snapshot) {
+  return absl::StrCat(Position(snapshot.base.term, snapshot.base.index), " of ", snapshot.bytes,
+                      "B");
+}
+
+std::string Body(const SnapshotChunk& body) {
+  return absl::StrCat("snapshot-chunk ", Snapshot(body.snapshot), " bytes=[", body.offset, ",",
+                      body.offset + body.bytes.size(), ")");
+}
+
+std::string Body(const SnapshotChunkReply& body) {
+  return absl::StrCat("snapshot-reply ", Snapshot(body.snapshot), " next=", body.next_offset,
+                      body.installed ? " installed" : "");
+}
+
 absl::string_view KindName(EntryKind kind) {
   switch (kind) {
     case EntryKind::kNoop:
@@ -69,9 +98,20 @@ absl::string_view KindName(EntryKind kind) {
   return "unknown";
 }
 
+absl::string_view StateName(Progress::State state) {
+  switch (state) {
+    case Progress::State::kProbe:
+      return "probe";
+    case Progress::State::kReplicate:
+      return "replicate";
+    case Progress::State::kSnapshot:
+      return "snapshot";
+  }
+  return "unknown";
+}
+
 std::string FollowerLine(const Progress& progress) {
-  const bool probes = progress.state() == Progress::State::kProbe;
-  return absl::StrCat("  node ", progress.id(), probes ? " probe" : " replicate",
+  return absl::StrCat("  node ", progress.id(), " ", StateName(progress.state()),
                       " match=", progress.match_index(), " next=", progress.next_index(),
                       " inflight=", progress.inflight_appends(), "/", progress.inflight_bytes(),
                       "B", progress.read_id().has_value() ? " reading" : "", "\n");
@@ -93,10 +133,29 @@ absl::string_view RoleName(Role role) {
   return "unknown";
 }
 
+std::string Describe(const Configuration& configuration) {
+  std::string text = absl::StrCat("voters=", Ids(configuration.voters));
+  if (IsJoint(configuration)) {
+    absl::StrAppend(&text, " outgoing=", Ids(configuration.outgoing_voters));
+  }
+  if (!configuration.learners.empty()) {
+    absl::StrAppend(&text, " learners=", Ids(configuration.learners));
+  }
+  return text;
+}
+
 std::string Describe(const Entry& entry) {
   std::string text =
       absl::StrCat(Position(entry.term, entry.index), " ", KindName(entry.kind), " t=", entry.time);
-  if (entry.payload.size() > kPayloadBytesShown) {
+  const auto change = entry.kind == EntryKind::kConfiguration
+                          ? DecodeConfigurationChange(entry.payload)
+                          : std::nullopt;
+  if (change.has_value()) {
+    absl::StrAppend(&text, " ", Describe(change->configuration));
+    if (!change->particulars.empty()) {
+      absl::StrAppend(&text, " +", change->particulars.size(), "B");
+    }
+  } else if (entry.payload.size() > kPayloadBytesShown) {
     absl::StrAppend(&text, " \"", absl::CHexEscape(entry.payload.substr(0, kPayloadBytesShown)),
                     "\"... ", entry.payload.size(), "B");
   } else if (!entry.payload.empty()) {
@@ -134,6 +193,9 @@ std::string Describe(const Ready& ready) {
     const WriteRequest& write = *ready.write;
     absl::StrAppend(&text, "write ", write.id);
     if (write.hard_state.has_value()) absl::StrAppend(&text, " ", Describe(*write.hard_state));
+    if (write.base.has_value()) {
+      absl::StrAppend(&text, " base=", Position(write.base->term, write.base->index));
+    }
     if (!write.entries.empty()) absl::StrAppend(&text, " ", Entries(write.entries));
     absl::StrAppend(&text, "\n");
     for (const Message& message : write.messages_once_durable) {
@@ -147,6 +209,12 @@ std::string Describe(const Ready& ready) {
   for (const ReleasedRead& read : ready.released_reads) {
     absl::StrAppend(&text, Describe(read), "\n");
   }
+  for (const auto& [from, chunk] : ready.snapshot_chunks) {
+    absl::StrAppend(&text, "from ", from, ": ", Body(chunk), "\n");
+  }
+  for (const auto& [from, reply] : ready.snapshot_replies) {
+    absl::StrAppend(&text, "from ", from, ": ", Body(reply), "\n");
+  }
   return text;
 }
 
@@ -156,8 +224,16 @@ std::string Describe(const Raft& raft) {
                    " vote=", raft.voted_for(), " leader=", raft.leader_id(), " log=[",
                    raft.first_index(), ",", raft.last_index(), "] durable=", raft.durable_index(),
                    " commit=", raft.commit_index(), " applied=", raft.applied_index(), "\n");
+  if (raft.configuration_index() > raft.log().base_index()) {
+    absl::StrAppend(&text, "  members of ", raft.configuration_index(), ": ",
+                    Describe(raft.configuration()), "\n");
+  }
   if (const auto* leader = std::get_if<Leader>(&raft.role_state())) {
     for (const Progress& progress : leader->followers()) text += FollowerLine(progress);
+    if (const std::optional<Transfer>& transfer = leader->transfer()) {
+      absl::StrAppend(&text, "  hands over to node ", transfer->to(),
+                      transfer->is_told() ? ", which is told" : "", "\n");
+    }
   }
   return text;
 }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "consensus/raft/quorum.h"
 #include "protocol/base/check.h"
 #include "protocol/base/reach.h"
 
@@ -13,9 +12,7 @@ Follower::Follower(Core& core, NodeId leader)
     : leader_id_(leader), heard_at_(core.now()), election_at_(core.DrawElectionTick()) {}
 
 Transition Follower::OnTick(const Core& core) const {
-  if (core.now() < election_at_ || !IsVoter(core.configuration(), core.id())) {
-    return Transition::kNone;
-  }
+  if (core.now() < election_at_ || !core.MayCampaign()) return Transition::kNone;
   return Transition::kPreVote;
 }
 
@@ -66,6 +63,25 @@ void Follower::OnHeartbeat(Core& core, NodeId from, const Heartbeat& heartbeat) 
   HeardLeader(core, from);
   core.log().CommitTo(heartbeat.commit);
   core.Send(from, HeartbeatReply{heartbeat.round});
+}
+
+void Follower::OnSnapshotChunk(Core& core, NodeId from, SnapshotChunk chunk) {
+  HeardLeader(core, from);
+  core.Hand(ReceivedChunk{from, std::move(chunk)});
+}
+
+void Follower::ReplySnapshotChunk(Core& core, NodeId to, SnapshotChunkReply reply) const {
+  if (to.is_zero() || to != leader_id_) return;
+  if (!reply.installed) {
+    core.Send(to, std::move(reply));
+    return;
+  }
+  // It acknowledges all entries up to the base, so it waits as an acknowledgement does: for the
+  // write that tells the disk of the base, or of the entries that this member has got otherwise.
+  const Index base = reply.snapshot.base.index;
+  LOCKD_CHECK(base <= core.log().commit_index(), "entry ", base, " is not committed here, and its ",
+              "snapshot not restored: commit ", core.log().commit_index());
+  core.SendOnceDurable(to, std::move(reply), base);
 }
 
 }  // namespace lockd::raft

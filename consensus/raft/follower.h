@@ -22,6 +22,9 @@ class Follower {
   [[nodiscard]] Transition OnTick(const Core& core) const;
   void OnAppendRequest(Core& core, NodeId from, AppendRequest request);
   void OnHeartbeat(Core& core, NodeId from, const Heartbeat& heartbeat);
+  void OnSnapshotChunk(Core& core, NodeId from, SnapshotChunk chunk);
+  // To the leader that this member follows; to anybody else nothing is sent.
+  void ReplySnapshotChunk(Core& core, NodeId to, SnapshotChunkReply reply) const;
 
   // A leader was heard within election_ticks_min: votes for others are not given (leader
   // stickiness, thesis 4.2.3). For liveness only.

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <functional>
 #include <optional>
 
 #include "absl/strings/str_cat.h"
+#include "consensus/raft/membership.h"
 #include "consensus/raft/quorum.h"
 #include "protocol/base/check.h"
 
@@ -53,8 +53,12 @@ std::string TimeNeverDecreases(const Raft& raft, Index from) {
 
 std::string LastEntryExact(const Raft& raft, Index) {
   const RaftLog& log = raft.log();
-  if (!log.InMemory(log.last_index())) return "";
-  const Entry& last = log.At(log.last_index());
+  LogBase last = log.base();
+  if (log.last_index() != last.index) {
+    if (!log.InMemory(log.last_index())) return "";
+    const Entry& entry = log.At(log.last_index());
+    last = {entry.index, entry.term, entry.time};
+  }
   if (last.term == log.last_term() && last.time == log.last_time()) return "";
   return absl::StrCat("term ", log.last_term(), " time ", log.last_time(), ", the entry is of ",
                       last.term, " and ", last.time);
@@ -73,11 +77,17 @@ std::string MarksOrdered(const Raft& raft, Index) {
 
 std::string DurableOrdered(const Raft& raft, Index) {
   const RaftLog& log = raft.log();
-  if (log.durable_index() <= log.written_index() && log.written_index() <= log.last_index()) {
+  if (log.base_index() <= log.durable_index() && log.durable_index() <= log.written_index() &&
+      log.written_index() <= log.last_index()) {
     return "";
   }
-  return absl::StrCat("durable ", log.durable_index(), " written ", log.written_index(), " last ",
-                      log.last_index());
+  return absl::StrCat("base ", log.base_index(), " durable ", log.durable_index(), " written ",
+                      log.written_index(), " last ", log.last_index());
+}
+
+std::string BaseExact(const Raft& raft, Index) {
+  if (raft.core().IsBaseExact()) return "";
+  return absl::StrCat("base ", raft.log().base_index(), " of term ", raft.log().base().term);
 }
 
 std::string UncommittedInMemory(const Raft& raft, Index) {
@@ -90,7 +100,7 @@ std::string UncommittedInMemory(const Raft& raft, Index) {
 std::string TailAccounted(const Raft& raft, Index from) {
   if (!from.is_zero()) return "";
   const RaftLog& log = raft.log();
-  const size_t bytes = log.BytesOf(log.tail_first_index(), log.last_index());
+  const size_t bytes = log.CountTailBytes();
   return bytes == log.tail_bytes() ? "" : absl::StrCat(log.tail_bytes(), " counted, is ", bytes);
 }
 
@@ -120,25 +130,26 @@ std::string PromisesWait(const Raft& raft, Index) {
 // -- terms, votes, members --
 
 std::string ConfigurationInForce(const Raft& raft, Index from) {
-  const Configuration& configuration = raft.configuration();
-  const std::vector<NodeId>& voters = configuration.voters;
-  const auto disorder = std::adjacent_find(voters.begin(), voters.end(), std::greater_equal<>());
-  if (disorder != voters.end()) return absl::StrCat("voter ", *disorder, " is out of order");
-  if (voters.empty() || !IsMember(configuration, raft.id())) {
-    return "this node is no member";
-  }
   const RaftLog& log = raft.log();
+  const std::vector<ConfigurationLog::Placed>& all = log.configurations().all();
+  for (size_t i = 1; i < all.size(); ++i) {
+    if (all[i].index <= std::max(all[i - 1].index, log.base_index())) {
+      return absl::StrCat("one at ", all[i].index, " after ", all[i - 1].index);
+    }
+    if (!IsValid(all[i].change.configuration)) return absl::StrCat("not valid at ", all[i].index);
+  }
+  if (all.back().index > log.last_index()) return absl::StrCat("of no entry at ", all.back().index);
+  auto placed = all.begin() + 1;
   for (Index index = WalkFrom(raft, from); index <= log.last_index(); ++index) {
-    if (log.At(index).kind == EntryKind::kConfiguration) {
-      return absl::StrCat("another one in the log at ", index);
+    while (placed != all.end() && placed->index < index) ++placed;
+    const bool is_known = placed != all.end() && placed->index == index;
+    const Entry& entry = log.At(index);
+    if (is_known != (entry.kind == EntryKind::kConfiguration) ||
+        (is_known && Encode(placed->change) != entry.payload)) {
+      return absl::StrCat("the log says otherwise at ", index);
     }
   }
   return "";
-}
-
-std::string VoteForVoter(const Raft& raft, Index) {
-  const bool fine = raft.voted_for().is_zero() || IsVoter(raft.configuration(), raft.voted_for());
-  return fine ? "" : absl::StrCat("vote for ", raft.voted_for());
 }
 
 std::string CampaignOfItsTerm(const Raft& raft, Index) {
@@ -156,8 +167,7 @@ std::string KnownLeaderIsOther(const Raft& raft, Index) {
   const auto* follower = std::get_if<Follower>(&raft.role_state());
   if (follower == nullptr || follower->leader_id().is_zero()) return "";
   const NodeId leader = follower->leader_id();
-  const bool fine = leader != raft.id() && IsMember(raft.configuration(), leader);
-  return fine ? "" : absl::StrCat("leader ", leader);
+  return leader != raft.id() ? "" : absl::StrCat("leader ", leader);
 }
 
 std::string TimersWithinBounds(const Raft& raft, Index) {
@@ -172,7 +182,10 @@ std::string TimersWithinBounds(const Raft& raft, Index) {
     fine = candidate->election_at() <= latest_election &&
            candidate->ask_again_at() <= latest_heartbeat;
   } else {
-    fine = std::get<Leader>(raft.role_state()).heartbeat_at() <= latest_heartbeat;
+    const auto& leader = std::get<Leader>(raft.role_state());
+    fine =
+        leader.heartbeat_at() <= latest_heartbeat &&
+        (!leader.transfer() || leader.transfer()->deadline() <= now + options.election_ticks_min);
   }
   return fine ? "" : absl::StrCat("at tick ", now);
 }
@@ -188,7 +201,7 @@ std::string LeaderVotedForItself(const Raft& raft, Index) {
 
 std::string LeaderIsVoter(const Raft& raft, Index) {
   const bool campaigns_or_leads = raft.role() != Role::kFollower;
-  return !campaigns_or_leads || IsVoter(raft.configuration(), raft.id()) ? "" : "no voter";
+  return !campaigns_or_leads || raft.core().MayCampaign() ? "" : "no voter";
 }
 
 const Leader* LeaderOf(const Raft& raft) {
@@ -197,7 +210,7 @@ const Leader* LeaderOf(const Raft& raft) {
 
 std::string NoopInLog(const Raft& raft, Index) {
   const Leader* leader = LeaderOf(raft);
-  if (leader == nullptr) return "";
+  if (leader == nullptr || leader->noop_index() < raft.log().base_index()) return "";
   const std::optional<Term> term = raft.log().TermAt(leader->noop_index());
   const std::optional<Term> before = raft.log().TermAt(leader->noop_index() - 1);
   if (term == raft.term() && before != raft.term()) return "";
@@ -251,6 +264,21 @@ std::string InflightAccounted(const Raft& raft, Index) {
   return "";
 }
 
+std::string SnapshotWhereCompacted(const Raft& raft, Index) {
+  const Leader* leader = LeaderOf(raft);
+  if (leader == nullptr) return "";
+  for (const Progress& follower : leader->followers()) {
+    const bool is_compacted = follower.next_index() <= raft.log().base_index();
+    const bool gets_snapshot = follower.state() == Progress::State::kSnapshot;
+    if (is_compacted != gets_snapshot || (gets_snapshot && follower.inflight_appends() > 0)) {
+      return absl::StrCat("node ", follower.id(), gets_snapshot ? " gets" : " gets no",
+                          " snapshot, next ", follower.next_index(), " base ",
+                          raft.log().base_index());
+    }
+  }
+  return "";
+}
+
 std::string MatchWithinLog(const Raft& raft, Index) {
   const Leader* leader = LeaderOf(raft);
   if (leader == nullptr) return "";
@@ -277,15 +305,35 @@ std::string RoundsOrdered(const Raft& raft, Index) {
 std::string CommitHasQuorum(const Raft& raft, Index) {
   const Leader* leader = LeaderOf(raft);
   if (leader == nullptr || !leader->HasCommittedInTerm(raft.core())) return "";
-  const Index reached{ReachedByMajority(raft.configuration(), [&](NodeId id) -> uint64_t {
-    if (id == raft.id()) return raft.durable_index().value();
-    for (const Progress& follower : leader->followers()) {
-      if (follower.id() == id) return follower.match_index().value();
-    }
-    return 0;
-  })};
+  // Before that, entries were committed by the configuration before.
+  if (!raft.is_configuration_committed()) return "";
+  const Index reached{ReachedByMajority(raft.configuration(),
+                                        [&](NodeId id) { return raft.MatchIndexOf(id).value(); })};
   if (raft.commit_index() <= reached) return "";
   return absl::StrCat("commit ", raft.commit_index(), ", a majority has ", reached);
+}
+
+const Transfer* TransferOf(const Raft& raft) {
+  const Leader* leader = LeaderOf(raft);
+  return leader == nullptr || !leader->transfer() ? nullptr : &*leader->transfer();
+}
+
+std::string TransferToOtherVoter(const Raft& raft, Index) {
+  const Transfer* transfer = TransferOf(raft);
+  if (transfer == nullptr) return "";
+  const bool fine = transfer->to() != raft.id() && IsVoter(raft.configuration(), transfer->to());
+  return fine ? "" : absl::StrCat("hands over to node ", transfer->to());
+}
+
+std::string TransferTargetHasAll(const Raft& raft, Index) {
+  const Transfer* transfer = TransferOf(raft);
+  if (transfer == nullptr || !transfer->is_told()) return "";
+  for (const Progress& follower : LeaderOf(raft)->followers()) {
+    if (follower.id() != transfer->to() || follower.match_index() == raft.last_index()) continue;
+    return absl::StrCat("node ", follower.id(), " has ", follower.match_index(), " of ",
+                        raft.last_index());
+  }
+  return "";
 }
 
 struct Invariant {
@@ -301,6 +349,7 @@ constexpr std::array kInvariants = {
     Invariant{"LastEntryExact", LastEntryExact},
     Invariant{"MarksOrdered", MarksOrdered},
     Invariant{"DurableOrdered", DurableOrdered},
+    Invariant{"BaseExact", BaseExact},
     Invariant{"UncommittedInMemory", UncommittedInMemory},
     Invariant{"TailAccounted", TailAccounted},
     Invariant{"ApplyContinues", ApplyContinues},
@@ -308,7 +357,6 @@ constexpr std::array kInvariants = {
     Invariant{"WritesOrdered", WritesOrdered},
     Invariant{"PromisesWait", PromisesWait},
     Invariant{"ConfigurationInForce", ConfigurationInForce},
-    Invariant{"VoteForVoter", VoteForVoter},
     Invariant{"CampaignOfItsTerm", CampaignOfItsTerm},
     Invariant{"KnownLeaderIsOther", KnownLeaderIsOther},
     Invariant{"TimersWithinBounds", TimersWithinBounds},
@@ -320,8 +368,11 @@ constexpr std::array kInvariants = {
     Invariant{"MatchWithinLog", MatchWithinLog},
     Invariant{"MatchBelowNext", MatchBelowNext},
     Invariant{"InflightAccounted", InflightAccounted},
+    Invariant{"SnapshotWhereCompacted", SnapshotWhereCompacted},
     Invariant{"RoundsOrdered", RoundsOrdered},
     Invariant{"CommitHasQuorum", CommitHasQuorum},
+    Invariant{"TransferToOtherVoter", TransferToOtherVoter},
+    Invariant{"TransferTargetHasAll", TransferTargetHasAll},
 };
 
 }  // namespace

@@ -8,9 +8,12 @@
 //   LogContiguous          entries in memory follow each other without a gap
 //   TermsNeverDecrease     along the log, and none is above the current term
 //   TimeNeverDecreases     along the log
-//   LastEntryExact         term and time of the last entry are what the log says they are
+//   LastEntryExact         term and time of the last entry are what the log, or its base, says they
+//                          are
 //   MarksOrdered           base <= applied <= handed out <= commit <= last
-//   DurableOrdered         durable <= written <= last
+//   DurableOrdered         base <= durable <= written <= last
+//   BaseExact              the base that the next write tells the disk is the log's, and no term is
+//                          known below it
 //   UncommittedInMemory    every entry from min(commit, durable) on is in memory
 //   TailAccounted          the byte count of the tail is the sum over its entries
 //   ApplyContinues         what was read for applying follows what was handed out
@@ -23,24 +26,30 @@
 //   this
 //                          term
 // Terms, votes, members:
-//   ConfigurationInForce   the configuration is the last one in the log: voters in order, this
-//                          member among its members, no other configuration in the log
-//   VoteForVoter           a vote is for a voter
+//   ConfigurationInForce   the configurations known above the base are exactly those of the entries
+//                          in the log, valid and in order; so the last one is the one in force
 //   CampaignOfItsTerm      a candidate has voted for itself in the term that it campaigns for; a
 //                          pre-candidate asks for the next one
 //   KnownLeaderIsOther     a follower's leader is another member
 //   TimersWithinBounds     an election or heartbeat is due within its longest interval
 // A leader:
 //   LeaderVotedForItself   a leader's vote of its term is its own, and durable
-//   LeaderIsVoter          only voters campaign and lead
-//   NoopInLog              a leader's first entry of its term is in its log
+//   LeaderIsVoter          who campaigns or leads has a vote in the newest configuration, or in one
+//                          before it back to the newest that is committed
+//   NoopInLog              a leader's first entry of its term is in its log, until it is compacted
 //   UncommittedAccounted   a leader's uncommitted bytes are the sum over the entries above commit
 //   FollowersAreTheOthers  a leader tracks all other members, in order
 //   MatchWithinLog         no follower is credited with more than the leader's log
 //   MatchBelowNext         match < next for every follower, next at most last + 1
 //   InflightAccounted      window counters are what is in the window, and within their limits
+//   SnapshotWhereCompacted a follower is to get a snapshot exactly where its next entry is
+//                          compacted; then nothing is in flight to it
 //   RoundsOrdered          no follower has answered a round that was not begun, nor in the future
-//   CommitHasQuorum        what a leader committed in its term, a majority has durably
+//   CommitHasQuorum        what a leader committed in its term, a majority has durably: of the
+//                          configuration in force, once that is committed itself
+//   TransferToOtherVoter   a leader hands over to another voter
+//   TransferTargetHasAll   a hand-over's target was told only with the whole log, which has not
+//                          grown since
 //
 // Threading: pure value.
 #ifndef LOCKD_CONSENSUS_RAFT_INVARIANTS_H_

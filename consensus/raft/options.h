@@ -25,6 +25,7 @@ struct Options {
   // yet commit nothing that needs its disk (S-12). Zero: never.
   uint64_t write_stall_ticks_max = 500;
   size_t append_bytes_max = 256 * 1024;             // entries of one AppendRequest
+  size_t send_bytes_max = 4 * 1024 * 1024;          // entries of one Ready, per follower
   size_t inflight_appends_max = 64;                 // per follower
   size_t inflight_bytes_max = 4 * 1024 * 1024;      // per follower
   size_t uncommitted_bytes_max = 16 * 1024 * 1024;  // proposals above it are refused

@@ -18,12 +18,15 @@ bool Progress::CanSend(Index last_index, const Options& options) const {
     case State::kReplicate:
       return next_index_ <= last_index && inflight_.size() < options.inflight_appends_max &&
              inflight_bytes_ < options.inflight_bytes_max;
+    case State::kSnapshot:
+      return false;
   }
   LOCKD_UNREACHABLE();
 }
 
 void Progress::Sent(Index last, Term last_term, size_t bytes) {
   LOCKD_CHECK(last + 1 >= next_index_, "sent up to ", last, " with next ", next_index_);
+  LOCKD_CHECK(state_ != State::kSnapshot, "sent up to ", last, " to one that needs a snapshot");
   if (state_ == State::kProbe) {
     // Next stays where it is: the answer decides.
     probe_sent_ = true;
@@ -43,7 +46,8 @@ void Progress::ReadStarted(uint64_t read_id, Index first) {
 }
 
 bool Progress::ReadFinished(Index first) {
-  const bool wanted = first == read_first_ && (first == next_index_ || first + 1 == next_index_);
+  const bool wanted = state_ != State::kSnapshot && first == read_first_ &&
+                      (first == next_index_ || first + 1 == next_index_);
   read_id_.reset();
   return wanted;
 }
@@ -79,9 +83,24 @@ void Progress::Refused(Index prev, Index hint_index, Term hint_term, const RaftL
   BecomeProbe(meet + 1);
 }
 
+void Progress::FollowBase(Index base) {
+  const bool needs_snapshot = next_index_ <= base;
+  if (needs_snapshot == (state_ == State::kSnapshot)) return;
+  if (needs_snapshot) {
+    state_ = State::kSnapshot;
+    ForgetWhatIsOut();
+  } else {
+    BecomeProbe(next_index_);
+  }
+}
+
 void Progress::BecomeProbe(Index next) {
   state_ = State::kProbe;
   next_index_ = next;
+  ForgetWhatIsOut();
+}
+
+void Progress::ForgetWhatIsOut() {
   prev_term_.reset();
   probe_sent_ = false;
   inflight_.clear();
@@ -90,6 +109,7 @@ void Progress::BecomeProbe(Index next) {
 }
 
 void Progress::HeartbeatSent(uint64_t round) {
+  if (state_ == State::kSnapshot) return;  // nothing is out
   if (ask_armed_) return;  // the earlier question stands: fewer lost heartbeats delay it
   ask_armed_ = probe_sent_ || match_index_ + 1 < next_index_;
   ask_round_ = round;

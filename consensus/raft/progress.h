@@ -7,6 +7,12 @@
 //   │  probe  │ ──────────────► │  replicate  │
 //   └─────────┘                 └─────────────┘
 //     ^ one append at a time, until the logs are known to meet
+//     │
+//     │ it has the base of the log, by a snapshot or otherwise
+//   ┌─┴────────┐
+//   │ snapshot │ ◄── from either state, when the entry that is next is compacted
+//   └──────────┘
+//     heartbeats only; the owner sends it a snapshot (Raft::SnapshotTargets)
 //
 // Nothing here is needed for safety but `match`, which only an acknowledgement raises. All else is
 // guesswork about what to send, and wrong guesses cost a round trip.
@@ -37,7 +43,7 @@ namespace lockd::raft {
 
 class Progress {
  public:
-  enum class State : uint8_t { kProbe, kReplicate };
+  enum class State : uint8_t { kProbe, kReplicate, kSnapshot };
 
   // Before anything is heard of it: the logs may meet at the leader's last entry.
   Progress(NodeId id, Index leader_last_index, Tick now);
@@ -74,6 +80,9 @@ class Progress {
   void Accepted(Index match);
   // It has no (prev, its term); the hint says where to look (see AppendReply).
   void Refused(Index prev, Index hint_index, Term hint_term, const RaftLog& log);
+  // To be called whenever next_index or the leader's base may have changed: in kSnapshot is exactly
+  // a follower whose next entry is compacted.
+  void FollowBase(Index base);
 
   // -- heartbeats --
   // A heartbeat of the timer with this round goes out.
@@ -83,8 +92,13 @@ class Progress {
   [[nodiscard]] Next HeartbeatAnswered(uint64_t round);
 
   // -- hearing --
-  void Heard(Tick now) { heard_at_ = now; }
+  void Heard(Tick now) {
+    heard_at_ = now;
+    has_been_heard_ = true;
+  }
+  // When it was heard last, or, before that, when the leader began to look after it.
   [[nodiscard]] Tick heard_at() const { return heard_at_; }
+  [[nodiscard]] bool has_been_heard() const { return has_been_heard_; }
   // The newest round whose message it has answered (thesis 6.4).
   void Confirmed(uint64_t round);
   [[nodiscard]] uint64_t confirmed_round() const { return confirmed_round_; }
@@ -98,6 +112,7 @@ class Progress {
   };
 
   void BecomeProbe(Index next);
+  void ForgetWhatIsOut();
 
   NodeId id_;
   State state_ = State::kProbe;
@@ -106,7 +121,7 @@ class Progress {
   std::optional<Term> prev_term_;
   bool probe_sent_ = false;  // in probe: one is out, wait for its answer
 
-  std::deque<Append> inflight_;  // in replicate: sent and not acknowledged, ascending
+  std::deque<Append> inflight_;  // only in replicate: sent and not acknowledged, ascending
   size_t inflight_bytes_ = 0;    // sum over inflight_
 
   std::optional<uint64_t> read_id_;
@@ -118,6 +133,7 @@ class Progress {
   Index ask_index_;  // all up to here had been sent before that heartbeat
 
   Tick heard_at_;
+  bool has_been_heard_ = false;
   uint64_t confirmed_round_ = 0;
 };
 

@@ -3,11 +3,19 @@
 #include <algorithm>
 #include <utility>
 
-#include "consensus/raft/quorum.h"
 #include "protocol/base/check.h"
 #include "protocol/base/reach.h"
 
 namespace lockd::raft {
+namespace {
+
+// Only the leader of its term sends these.
+bool IsFromLeader(const MessageBody& body) {
+  return std::holds_alternative<AppendRequest>(body) || std::holds_alternative<Heartbeat>(body) ||
+         std::holds_alternative<SnapshotChunk>(body) || std::holds_alternative<TimeoutNow>(body);
+}
+
+}  // namespace
 
 Raft::Raft(const Options& options, RecoveredLog recovered)
     : core_(options, std::move(recovered)), role_(Follower(core_, NodeId{0})) {}
@@ -15,10 +23,7 @@ Raft::Raft(const Options& options, RecoveredLog recovered)
 // -- inputs --
 
 void Raft::Step(Message message) {
-  if (message.to != id() || message.from == id() || !IsMember(configuration(), message.from) ||
-      !IsWellFormed(message)) {
-    return;
-  }
+  if (message.to != id() || message.from == id() || !IsWellFormed(message)) return;
   if (const auto* request = std::get_if<VoteRequest>(&message.body)) {
     OnVoteRequest(message.from, message.term, *request);
   } else if (FollowTermRules(message)) {
@@ -40,11 +45,27 @@ void Raft::Tick(uint64_t count) {
 ProposeOutcome Raft::Propose(ClusterTime time, std::string payload, Index* index) {
   auto* leader = std::get_if<Leader>(&role_);
   if (leader == nullptr) return ProposeOutcome::kNotLeader;
+  // Thesis 3.10: the target could never be told that it has everything.
+  if (leader->transfer().has_value()) return ProposeOutcome::kTransferring;
   if (!leader->Propose(core_, time, std::move(payload))) {
     return ProposeOutcome::kTooManyUncommitted;
   }
   if (index != nullptr) *index = last_index();
   return ProposeOutcome::kAccepted;
+}
+
+ChangeOutcome Raft::ProposeConfiguration(const ConfigurationChange& change, Index* index) {
+  auto* leader = std::get_if<Leader>(&role_);
+  if (leader == nullptr) return ChangeOutcome::kNotLeader;
+  // The target is a voter of the configuration in force, and to have the whole log.
+  if (leader->transfer().has_value()) return ChangeOutcome::kTransferring;
+  // Only then it is known whether the newest configuration is committed.
+  if (!has_committed_in_term()) return ChangeOutcome::kTooEarly;
+  if (!is_configuration_committed()) return ChangeOutcome::kChangeUnderWay;
+  if (!IsOneStep(configuration(), change.configuration)) return ChangeOutcome::kNotOneStep;
+  if (!leader->ProposeConfiguration(core_, change)) return ChangeOutcome::kTooManyUncommitted;
+  if (index != nullptr) *index = last_index();
+  return ChangeOutcome::kAccepted;
 }
 
 void Raft::RequestRead(uint64_t context) {
@@ -61,6 +82,7 @@ void Raft::WriteCompleted(uint64_t id) {
     Become(candidate->OnDurable(core_));
   } else if (auto* leader = std::get_if<Leader>(&role_)) {
     leader->OnDurable(core_);
+    LeaveIfRemoved();
   }
 }
 
@@ -75,7 +97,7 @@ void Raft::ReadCompleted(uint64_t id, std::vector<Entry> entries) {
 }
 
 void Raft::Campaign() {
-  if (is_leader() || !IsVoter(configuration(), id())) return;
+  if (is_leader() || !core_.MayCampaign()) return;
   Become(Transition::kPreVote);
 }
 
@@ -83,8 +105,45 @@ void Raft::SuspectLeader() {
   if (auto* follower = std::get_if<Follower>(&role_)) follower->SuspectLeader(core_);
 }
 
+TransferOutcome Raft::TransferLeadership(NodeId to) {
+  auto* leader = std::get_if<Leader>(&role_);
+  return leader == nullptr ? TransferOutcome::kNotLeader : leader->TransferLeadership(core_, to);
+}
+
 void Raft::Applied(Index index) {
   core_.Applied(index);
+}
+
+// -- snapshots --
+
+void Raft::Compact(const LogBase& base) {
+  const RaftLog& log = core_.log();
+  if (base.index <= log.base_index() || base.index > log.durable_index()) return;
+  core_.CompactTo(base);
+  if (auto* leader = std::get_if<Leader>(&role_)) leader->OnCompacted(core_);
+}
+
+std::vector<NodeId> Raft::SnapshotTargets() const {
+  const auto* leader = std::get_if<Leader>(&role_);
+  return leader == nullptr ? std::vector<NodeId>{} : leader->SnapshotTargets();
+}
+
+void Raft::SendSnapshotChunk(NodeId to, SnapshotChunk chunk) {
+  if (auto* leader = std::get_if<Leader>(&role_)) {
+    leader->SendSnapshotChunk(core_, to, std::move(chunk));
+  }
+}
+
+void Raft::ReplySnapshotChunk(NodeId to, SnapshotChunkReply reply) {
+  if (const auto* follower = std::get_if<Follower>(&role_)) {
+    follower->ReplySnapshotChunk(core_, to, std::move(reply));
+  }
+}
+
+bool Raft::RestoreSnapshot(const LogBase& base, Configuration configuration) {
+  if (base.index <= commit_index() || !std::holds_alternative<Follower>(role_)) return false;
+  core_.Restore(base, std::move(configuration));
+  return true;
 }
 
 // -- outputs --
@@ -121,6 +180,12 @@ NodeId Raft::leader_id() const {
   return follower == nullptr ? NodeId{0} : follower->leader_id();
 }
 
+NodeId Raft::transfer_target() const {
+  const auto* leader = std::get_if<Leader>(&role_);
+  return leader == nullptr || !leader->transfer().has_value() ? NodeId{0}
+                                                              : leader->transfer()->to();
+}
+
 bool Raft::has_committed_in_term() const {
   const auto* leader = std::get_if<Leader>(&role_);
   return leader != nullptr && leader->HasCommittedInTerm(core_);
@@ -131,16 +196,33 @@ size_t Raft::uncommitted_bytes() const {
   return leader == nullptr ? 0 : leader->uncommitted_bytes();
 }
 
+Index Raft::MatchIndexOf(NodeId member) const {
+  const auto* leader = std::get_if<Leader>(&role_);
+  if (leader == nullptr) return Index{0};
+  if (member == id()) return durable_index();
+  const Progress* progress = leader->Find(member);
+  return progress == nullptr ? Index{0} : progress->match_index();
+}
+
+bool Raft::HasHeardOf(NodeId member) const {
+  const auto* leader = std::get_if<Leader>(&role_);
+  if (leader == nullptr) return false;
+  if (member == id()) return true;
+  const Progress* progress = leader->Find(member);
+  return progress != nullptr && progress->has_been_heard() &&
+         core_.now() - progress->heard_at() < core_.options().election_ticks_min;
+}
+
 uint64_t Raft::TicksUntilDue() const {
   lockd::raft::Tick due;
   if (const auto* follower = std::get_if<Follower>(&role_)) {
     // Without a vote nothing is ever due; now and then is enough to keep time.
-    if (!IsVoter(configuration(), id())) return core_.options().heartbeat_ticks;
+    if (!core_.MayCampaign()) return core_.options().heartbeat_ticks;
     due = follower->election_at();
   } else if (const auto* candidate = std::get_if<Candidate>(&role_)) {
     due = std::min(candidate->election_at(), candidate->ask_again_at());
   } else {
-    due = std::get<Leader>(role_).heartbeat_at();
+    due = std::get<Leader>(role_).due_at();
   }
   return due > core_.now() ? due - core_.now() : 1;
 }
@@ -148,17 +230,11 @@ uint64_t Raft::TicksUntilDue() const {
 // -- votes --
 
 void Raft::OnVoteRequest(NodeId from, Term from_term, const VoteRequest& request) {
-  if (!IsVoter(configuration(), from)) return;
   // Leader stickiness (thesis 4.2.3), before the term is looked at: a member that cannot hear the
   // leader must not depose it. A request of the leader itself says that it has stepped down, which
-  // ends its lease at once. For liveness only.
-  if (is_leader() && request.campaign_term > term()) return;
-  if (const auto* follower = std::get_if<Follower>(&role_)) {
-    if (follower->leader_id() != from && follower->HasLiveLeader(core_)) {
-      if (request.pre_vote) LOCKD_REACH(kPreVoteRefusedByStickiness);
-      return;
-    }
-  }
+  // ends its lease at once, and so does one that the leader asked for (thesis 3.10). For
+  // liveness only.
+  if (!request.is_transfer && IsStickyAgainst(from, request)) return;
   if (!request.pre_vote && from_term > term()) BecomeFollower(from_term, NodeId{0});
   if (request.pre_vote) {
     // Changes nothing here, whatever the answer.
@@ -168,6 +244,16 @@ void Raft::OnVoteRequest(NodeId from, Term from_term, const VoteRequest& request
     return;
   }
   GrantVote(from, request);
+}
+
+bool Raft::IsStickyAgainst(NodeId from, const VoteRequest& request) const {
+  if (is_leader() && request.campaign_term > term()) return true;
+  const auto* follower = std::get_if<Follower>(&role_);
+  if (follower == nullptr || follower->leader_id() == from || !follower->HasLiveLeader(core_)) {
+    return false;
+  }
+  if (request.pre_vote) LOCKD_REACH(kPreVoteRefusedByStickiness);
+  return true;
 }
 
 void Raft::GrantVote(NodeId from, const VoteRequest& request) {
@@ -196,8 +282,7 @@ void Raft::GrantVote(NodeId from, const VoteRequest& request) {
 // -- terms and roles --
 
 bool Raft::FollowTermRules(const Message& message) {
-  const bool from_leader = std::holds_alternative<AppendRequest>(message.body) ||
-                           std::holds_alternative<Heartbeat>(message.body);
+  const bool from_leader = IsFromLeader(message.body);
   if (message.term > term()) {
     if (is_leader()) LOCKD_REACH(kLeaderStepsDownOnHigherTerm);
     BecomeFollower(message.term, from_leader ? message.from : NodeId{0});
@@ -223,7 +308,7 @@ void Raft::AnswerStaleLeader(const Message& message) {
     AppendReply reply;
     reply.prev_index = append->prev_index;
     core_.Send(message.from, reply);
-  } else {
+  } else if (!std::holds_alternative<TimeoutNow>(message.body)) {
     core_.Send(message.from, HeartbeatReply{});
   }
 }
@@ -240,14 +325,15 @@ void Raft::Dispatch(NodeId from, MessageBody body) {
       leader->OnAppendReply(core_, from, *append_reply);
     } else if (auto* heartbeat_reply = std::get_if<HeartbeatReply>(&body)) {
       leader->OnHeartbeatReply(core_, from, *heartbeat_reply);
+    } else if (auto* chunk_reply = std::get_if<SnapshotChunkReply>(&body)) {
+      leader->OnSnapshotChunkReply(core_, from, *chunk_reply);
     } else {
       LOCKD_CHECK(false, "node ", from, " leads in term ", term(), ", and so does this one");
     }
+    LeaveIfRemoved();
     return;
   }
-  const bool from_leader =
-      std::holds_alternative<AppendRequest>(body) || std::holds_alternative<Heartbeat>(body);
-  if (!from_leader) return;
+  if (!IsFromLeader(body)) return;
   // Somebody else won this term. The vote stays: it belongs to the term.
   if (const auto* candidate = std::get_if<Candidate>(&role_)) {
     if (!candidate->pre_vote()) LOCKD_REACH(kCandidateFollowsLeaderOfItsTerm);
@@ -256,8 +342,13 @@ void Raft::Dispatch(NodeId from, MessageBody body) {
   auto& follower = std::get<Follower>(role_);
   if (auto* append = std::get_if<AppendRequest>(&body)) {
     follower.OnAppendRequest(core_, from, std::move(*append));
-  } else {
-    follower.OnHeartbeat(core_, from, std::get<Heartbeat>(body));
+  } else if (const auto* heartbeat = std::get_if<Heartbeat>(&body)) {
+    follower.OnHeartbeat(core_, from, *heartbeat);
+  } else if (auto* chunk = std::get_if<SnapshotChunk>(&body)) {
+    follower.OnSnapshotChunk(core_, from, std::move(*chunk));
+  } else if (core_.MayCampaign()) {
+    // TimeoutNow. No pre-vote: the leader waits for this election, and would refuse one.
+    Become(Transition::kTakeOver);
   }
 }
 
@@ -265,6 +356,16 @@ void Raft::BecomeFollower(Term new_term, NodeId leader) {
   if (auto* old = std::get_if<Leader>(&role_)) old->End(core_);
   if (new_term > term()) core_.EnterTerm(new_term);
   role_ = Follower(core_, leader);
+}
+
+// A leader counts and is counted by the newest configuration, also when that one removes it. It
+// leads until it is committed, and no longer (thesis 4.2.2): from there on the members elect one of
+// their own.
+void Raft::LeaveIfRemoved() {
+  auto* leader = std::get_if<Leader>(&role_);
+  if (leader == nullptr || core_.MayCampaign()) return;
+  leader->AnnounceCommit(core_);
+  Become(Transition::kFollow);
 }
 
 void Raft::Become(Transition transition) {
@@ -278,13 +379,15 @@ void Raft::Become(Transition transition) {
         transition = Transition::kNone;
         break;
       case Transition::kPreVote:
-        role_ = Candidate(core_, /*pre_vote=*/true);
+        role_ = Candidate(core_, Candidate::Kind::kPreVote);
         transition = std::get<Candidate>(role_).Start(core_);
         break;
       case Transition::kCampaign:
+      case Transition::kTakeOver:
         core_.EnterTerm(term() + 1);
         core_.Vote(id());
-        role_ = Candidate(core_, /*pre_vote=*/false);
+        role_ = Candidate(core_, transition == Transition::kTakeOver ? Candidate::Kind::kTransfer
+                                                                     : Candidate::Kind::kElection);
         transition = std::get<Candidate>(role_).Start(core_);
         break;
       case Transition::kLead:

@@ -8,38 +8,44 @@
 
 namespace lockd::raft {
 
-RaftLog::RaftLog(RecoveredLog recovered, size_t tail_bytes_max)
+RaftLog::RaftLog(RecoveredLog recovered, size_t tail_bytes_max, Configuration configuration)
     : tail_bytes_max_(tail_bytes_max),
-      base_index_(recovered.base_index),
-      base_term_(recovered.base_term),
-      base_time_(recovered.base_time),
+      base_{recovered.base_index, recovered.base_term, recovered.base_time},
+      configurations_(std::move(configuration)),
       last_index_(recovered.base_index),
       last_time_(recovered.base_time),
       commit_index_(recovered.base_index),
-      applied_index_(recovered.base_index),
+      applied_index_(std::max(recovered.base_index, recovered.applied_index)),
       written_index_(recovered.last_index),
       durable_index_(recovered.last_index) {
   const std::vector<Entry>& tail = recovered.tail;
-  LOCKD_CHECK(recovered.last_index >= base_index_);
-  LOCKD_CHECK(tail.empty() == (recovered.last_index == base_index_),
+  LOCKD_CHECK(recovered.last_index >= base_.index);
+  LOCKD_CHECK(tail.empty() == (recovered.last_index == base_.index),
               "a log with entries is recovered with at least the last of them");
   if (tail.empty() || tail.front().index == first_index()) {
-    runs_.push_back({base_index_, base_term_});
+    runs_.push_back({base_.index, base_.term});
   } else {
     LOCKD_CHECK(tail.front().index > first_index(), "recovered entry below the log's first");
     last_index_ = tail.front().index - 1;
     last_time_ = tail.front().time;
   }
+  for (const Entry& entry : recovered.configurations) {
+    LOCKD_CHECK(entry.index > base_.index, "configuration at ", entry.index, " below the base");
+    if (entry.index <= last_index_) NoteConfiguration(entry);
+  }
   for (Entry& entry : recovered.tail) PushBack(std::move(entry));
+  LOCKD_CHECK(configurations_.all().size() == recovered.configurations.size() + 1, "recovered ",
+              recovered.configurations.size(), " configurations, the log has ",
+              configurations_.all().size() - 1);
   LOCKD_CHECK(last_index_ == recovered.last_index, "recovered tail ends at ", last_index_,
               ", the log at ", recovered.last_index);
-  CommitTo(recovered.hard_state.commit);
+  CommitTo(std::max(recovered.hard_state.commit, applied_index_));
   LOCKD_CHECK(tail_first_index() <= std::max(commit_index_, first_index()),
               "recovered tail begins at ", tail_first_index(), ", above commit ", commit_index_);
 }
 
 std::optional<Term> RaftLog::TermAt(Index index) const {
-  if (index == base_index_) return base_term_;
+  if (index == base_.index) return base_.term;
   if (index > last_index_ || index < runs_.front().first) return std::nullopt;
   // Nearly every question is about the newest terms.
   for (auto run = runs_.rbegin(); run != runs_.rend(); ++run) {
@@ -76,13 +82,13 @@ Index RaftLog::GreatestWithTermAtMost(Index index, Term term, Index floor) const
 const Entry& RaftLog::At(Index index) const {
   LOCKD_CHECK(InMemory(index), "entry ", index, " is not in memory: [", tail_first_index(), ", ",
               last_index_, "]");
-  return tail_[index - tail_first_index()];
+  return tail_[index - held_first_index()];
 }
 
 std::vector<Entry> RaftLog::Copy(Index first, Index last, size_t bytes_max) const {
   LOCKD_CHECK(InMemory(first) && InMemory(last) && first <= last, "[", first, ", ", last,
               "] is not in memory: [", tail_first_index(), ", ", last_index_, "]");
-  const auto begin = tail_.begin() + static_cast<ptrdiff_t>(first - tail_first_index());
+  const auto begin = tail_.begin() + static_cast<ptrdiff_t>(first - held_first_index());
   const auto limit = begin + static_cast<ptrdiff_t>(last - first) + 1;
   size_t bytes = begin->size_bytes();
   auto end = begin + 1;
@@ -133,6 +139,86 @@ void RaftLog::AppliedTo(Index index) {
   EvictTail();
 }
 
+// -- forgetting --
+
+void RaftLog::CompactTo(const LogBase& base) {
+  LOCKD_CHECK(
+      base.index > base_.index && base.index <= applied_index_ && base.index <= durable_index_,
+      "compaction to ", base.index, " of a log with base ", base_.index, ", applied ",
+      applied_index_, ", durable ", durable_index_);
+  const std::optional<Term> term = TermAt(base.index);
+  LOCKD_CHECK(!term.has_value() || *term == base.term, "a snapshot of entry ", base.index,
+              " says term ", base.term, ", the log ", *term);
+  LOCKD_REACH(kLogCompacted);
+  ForgetUpTo(base);
+}
+
+void RaftLog::Restore(const LogBase& base, Configuration configuration) {
+  LOCKD_CHECK(base.index > commit_index_, "a snapshot of entry ", base.index,
+              " does not replace what is committed up to ", commit_index_);
+  const bool keeps_rest = TermAt(base.index) == base.term;
+  configurations_.Restore(base.index, std::move(configuration), keeps_rest);
+  if (keeps_rest) {
+    ForgetUpTo(base);
+  } else {
+    BeginAnewAfter(base);
+  }
+  commit_index_ = base.index;
+  applied_index_ = base.index;
+}
+
+void RaftLog::ForgetUpTo(const LogBase& base) {
+  LOCKD_CHECK(!InMemory(base.index) || At(base.index).time == base.time, "a snapshot of entry ",
+              base.index, " says time ", base.time, ", the log ", At(base.index).time);
+  while (runs_.size() > 1 && runs_[1].first <= base.index) runs_.erase(runs_.begin());
+  runs_.front().first = std::max(runs_.front().first, base.index);
+  configurations_.CompactTo(base.index);
+  base_ = base;
+  // After a Restore the entries may be unwritten, or in a write under way: the snapshot has them.
+  durable_index_ = std::max(durable_index_, base.index);
+  written_index_ = std::max(written_index_, base.index);
+  for (Write& write : writes_) write.last = std::max(write.last, base.index);
+  FreeForgotten();
+}
+
+void RaftLog::BeginAnewAfter(const LogBase& base) {
+  LOCKD_REACH(kLogReplacedBySnapshot);
+  if (!tail_.empty()) dropped_.push_back(std::exchange(tail_, {}));
+  tail_bytes_ = 0;
+  runs_.assign(1, {base.index, base.term});
+  base_ = base;
+  last_index_ = base.index;
+  last_time_ = base.time;
+  durable_index_ = base.index;
+  written_index_ = base.index;
+  // What writes under way carry is gone; they vouch for nothing more.
+  for (Write& write : writes_) write.last = base.index;
+  FreeForgotten();
+}
+
+void RaftLog::FreeForgotten() {
+  size_t left = kFreedAtOnce;
+  for (; left > 0 && !dropped_.empty(); --left) {
+    dropped_.back().pop_back();
+    if (dropped_.back().empty()) dropped_.pop_back();
+  }
+  for (; left > 0 && held_first_index() <= base_.index; --left) PopFront();
+}
+
+size_t RaftLog::held_entries() const {
+  size_t entries = tail_.size();
+  for (const std::deque<Entry>& dropped : dropped_) entries += dropped.size();
+  return entries;
+}
+
+size_t RaftLog::CountTailBytes() const {
+  size_t bytes = 0;
+  for (const Entry& entry : tail_) bytes += entry.size_bytes();
+  return bytes;
+}
+
+// -- writing --
+
 std::vector<Entry> RaftLog::BeginWrite(uint64_t id, Tick now) {
   LOCKD_CHECK(writes_.empty() || id > writes_.back().id);
   std::vector<Entry> entries;
@@ -175,6 +261,12 @@ bool RaftLog::AreWritesExact() const {
   return last == written_index_;
 }
 
+void RaftLog::NoteConfiguration(const Entry& entry) {
+  std::optional<ConfigurationChange> change = DecodeConfigurationChange(entry.payload);
+  LOCKD_CHECK(change.has_value(), "entry ", entry.index, " holds no configuration");
+  configurations_.Append(entry.index, *std::move(change));
+}
+
 void RaftLog::PushBack(Entry entry) {
   LOCKD_CHECK(entry.index == last_index_ + 1, "gap in the log: ", entry.index, " after ",
               last_index_);
@@ -184,10 +276,16 @@ void RaftLog::PushBack(Entry entry) {
     LOCKD_CHECK(runs_.empty() || entry.term > runs_.back().term, "term goes back at ", entry.index);
     runs_.push_back({entry.index, entry.term});
   }
+  if (entry.kind == EntryKind::kConfiguration) NoteConfiguration(entry);
   last_index_ = entry.index;
   last_time_ = entry.time;
   tail_bytes_ += entry.size_bytes();
   tail_.push_back(std::move(entry));
+}
+
+void RaftLog::PopFront() {
+  tail_bytes_ -= tail_.front().size_bytes();
+  tail_.pop_front();
 }
 
 void RaftLog::TruncateFrom(Index index) {
@@ -199,6 +297,7 @@ void RaftLog::TruncateFrom(Index index) {
     tail_.pop_back();
     last_index_ = last_index_ - 1;
   }
+  configurations_.TruncateFrom(index);
   // The last committed entry, or the base, is still there: its run stays.
   while (runs_.back().first >= index) runs_.pop_back();
   written_index_ = std::min(written_index_, last_index_);
@@ -207,7 +306,7 @@ void RaftLog::TruncateFrom(Index index) {
     if (write.last > last_index_) LOCKD_REACH(kWriteUnderWayTruncated);
     write.last = std::min(write.last, last_index_);
   }
-  last_time_ = tail_.empty() ? base_time_ : tail_.back().time;
+  last_time_ = tail_.empty() ? base_.time : tail_.back().time;
 }
 
 void RaftLog::EvictTail() {
@@ -216,10 +315,8 @@ void RaftLog::EvictTail() {
   // What is not applied stays for the state machine. If it already reads from disk, because the
   // tail begins above what it applies next, these entries are of no use to it yet.
   if (applied_index_ + 1 >= tail_first_index()) limit = std::min(limit, applied_index_);
-  while (tail_bytes_ > tail_bytes_max_ && !tail_.empty() && tail_.front().index < limit) {
-    tail_bytes_ -= tail_.front().size_bytes();
-    tail_.pop_front();
-  }
+  // What is forgotten stands in front, and goes first.
+  while (tail_bytes_ > tail_bytes_max_ && held_first_index() < limit) PopFront();
 }
 
 }  // namespace lockd::raft

@@ -32,7 +32,7 @@ enum class EntryKind : uint8_t {
   kNoop = 0,  // appended by a leader at its election (thesis 6.4); carries the cluster time of its
               // predecessor
   kCommand = 1,        // opaque to the core: a batch of commands for the state machine
-  kConfiguration = 2,  // reserved for membership changes
+  kConfiguration = 2,  // who the members are from here on (membership.h)
 };
 
 // One log entry. `time` never decreases along the log (checked by the core at append).
@@ -49,6 +49,30 @@ struct Entry {
   static constexpr size_t kOverheadBytes = 48;
 
   friend bool operator==(const Entry&, const Entry&) = default;
+};
+
+// A configuration entry carries a valid configuration (membership.h); any payload is fine for the
+// other kinds.
+[[nodiscard]] bool IsWellFormed(const Entry& entry);
+
+// The last entry that is no longer in the log because a snapshot holds its effect; (0, 0, 0) for a
+// whole log.
+struct LogBase {
+  Index index;
+  Term term;
+  ClusterTime time;
+  friend bool operator==(const LogBase&, const LogBase&) = default;
+};
+
+// Which snapshot: the state after the entry at `base`, as a stream of `bytes` bytes with the
+// CRC32C `checksum`. Snapshots with equal ids hold equal bytes, so a transfer that broke off may be
+// continued from any member that has the same one. (Two members' snapshots at one base may differ:
+// the same state in another order.)
+struct SnapshotId {
+  LogBase base;
+  uint64_t bytes = 0;
+  uint32_t checksum = 0;
+  friend bool operator==(const SnapshotId&, const SnapshotId&) = default;
 };
 
 // What must be durable before a node may answer in a term (thesis 3.8).
@@ -74,6 +98,8 @@ struct VoteRequest {
   Term campaign_term;
   Index last_index;
   Term last_term;
+  // The leader itself asked for this election (thesis 3.10): voters that hear it vote all the same.
+  bool is_transfer = false;
   friend bool operator==(const VoteRequest&, const VoteRequest&) = default;
 };
 
@@ -123,8 +149,34 @@ struct HeartbeatReply {
   friend bool operator==(const HeartbeatReply&, const HeartbeatReply&) = default;
 };
 
-using MessageBody =
-    std::variant<VoteRequest, VoteReply, AppendRequest, AppendReply, Heartbeat, HeartbeatReply>;
+// The leader hands its leadership to the receiver, which has its whole log: it campaigns at once
+// (thesis 3.10).
+struct TimeoutNow {
+  friend bool operator==(const TimeoutNow&, const TimeoutNow&) = default;
+};
+
+// A piece of a snapshot, for a follower that needs entries which the leader's log no longer has. It
+// counts as hearing the leader. Which pieces are sent, when, and whether again is the owner's
+// business; the core carries them between members that are in the same term.
+struct SnapshotChunk {
+  SnapshotId snapshot;
+  uint64_t offset = 0;
+  // Of the snapshot's content, from `offset` on; empty: only to be told how far the follower is.
+  std::string bytes;
+  friend bool operator==(const SnapshotChunk&, const SnapshotChunk&) = default;
+};
+
+struct SnapshotChunkReply {
+  SnapshotId snapshot;  // as in the chunk
+  // The follower has the content up to here; the next chunk begins here.
+  uint64_t next_offset = 0;
+  // The follower has, durably, all that the snapshot holds: as its base, or in its log.
+  bool installed = false;
+  friend bool operator==(const SnapshotChunkReply&, const SnapshotChunkReply&) = default;
+};
+
+using MessageBody = std::variant<VoteRequest, VoteReply, AppendRequest, AppendReply, Heartbeat,
+                                 HeartbeatReply, SnapshotChunk, SnapshotChunkReply, TimeoutNow>;
 
 struct Message {
   NodeId from;
@@ -134,8 +186,10 @@ struct Message {
   friend bool operator==(const Message&, const Message&) = default;
 };
 
-// Could a correct member have sent this? Entries contiguous after prev_index, terms and times never
-// decreasing and no term above the sender's, a campaign for the sender's term (pre-vote: the next).
+// Could a correct member have sent this? Entries well-formed and contiguous after prev_index, terms
+// and times never decreasing and no term above the sender's, a campaign for the sender's term
+// (pre-vote: the next; never for a transfer), a snapshot that ends at an entry, and a piece that
+// lies within it.
 [[nodiscard]] bool IsWellFormed(const Message& message);
 
 // -- What the core asks for --
@@ -145,16 +199,23 @@ struct Message {
 // only then: they promise what the write makes true (votes, acknowledgements of entries).
 struct WriteRequest {
   uint64_t id = 0;  // counts up from 1; completions carry it back
-  std::optional<HardState> hard_state;
+  std::optional<HardState> hard_state = {};
+  // Takes effect before `entries`: a durable snapshot holds the effect of all entries up to here,
+  // which may be forgotten. Where the log on disk does not hold this very entry (same index and
+  // term), all of it is forgotten and `entries` continue after the base.
+  std::optional<LogBase> base = {};
   // Entries to append. When the first one's index is not above the last index on disk, everything
   // on disk from that index on is to be cut first (a conflicting suffix, thesis 3.5).
-  std::vector<Entry> entries;
-  std::vector<Message> messages_once_durable;
+  std::vector<Entry> entries = {};
+  std::vector<Message> messages_once_durable = {};
 };
 
 // Entries that are no longer in the in-memory tail, wanted from the log on disk (for a follower
 // that lags, or for applying after a restart). Answered by Raft::ReadCompleted; at most one
 // outstanding per purpose.
+//
+// A write of a later Ready may carry a base and so forget these entries: the disk carries out what
+// earlier Readys asked for first. The answer may come late; what is of no use any more is ignored.
 struct ReadRequest {
   uint64_t id = 0;
   Index first;
@@ -171,29 +232,44 @@ struct ReleasedRead {
   friend bool operator==(const ReleasedRead&, const ReleasedRead&) = default;
 };
 
+// What other members sent about snapshots, for the owner to act on.
+struct ReceivedChunk {
+  NodeId from;  // the leader that this member follows
+  SnapshotChunk chunk;
+  friend bool operator==(const ReceivedChunk&, const ReceivedChunk&) = default;
+};
+struct ReceivedChunkReply {
+  NodeId from;  // a follower of this leader
+  SnapshotChunkReply reply;
+  friend bool operator==(const ReceivedChunkReply&, const ReceivedChunkReply&) = default;
+};
+
 // All that has become due since the last TakeReady. The owner carries out the parts in any order,
-// except that writes are started in order, and committed entries are applied in order.
+// except that disk work of one Ready is started before that of the next, writes complete in order,
+// and committed entries are applied in order.
 struct Ready {
   std::vector<Message> messages;  // leave at once
   std::optional<WriteRequest> write;
   std::vector<Entry> committed;  // to apply now: contiguous, each exactly once
   std::vector<ReadRequest> reads;
   std::vector<ReleasedRead> released_reads;
+  std::vector<ReceivedChunk> snapshot_chunks;        // in the order in which they came
+  std::vector<ReceivedChunkReply> snapshot_replies;  // likewise
 
   [[nodiscard]] bool empty() const {
     return messages.empty() && !write && committed.empty() && reads.empty() &&
-           released_reads.empty();
+           released_reads.empty() && snapshot_chunks.empty() && snapshot_replies.empty();
   }
 };
 
 enum class Role : uint8_t { kFollower, kPreCandidate, kCandidate, kLeader };
 
-// The members whose agreement decides. Joint changes come with the membership issue; quorum.h
-// already computes with both halves.
+// The members whose agreement decides, and those who only listen. membership.h says how one
+// configuration follows another, quorum.h what a configuration has agreed on.
 struct Configuration {
-  std::vector<NodeId> voters;           // ascending
-  std::vector<NodeId> outgoing_voters;  // ascending; not empty only in a joint configuration
-  std::vector<NodeId> learners;         // ascending
+  std::vector<NodeId> voters;           // ascending; of a joint configuration, the new half
+  std::vector<NodeId> outgoing_voters;  // ascending; the old half, empty unless it is joint
+  std::vector<NodeId> learners;         // ascending; none of them votes
   friend bool operator==(const Configuration&, const Configuration&) = default;
 };
 
@@ -205,10 +281,17 @@ struct RecoveredLog {
   Term base_term;
   ClusterTime base_time;
   Index last_index;  // on disk; base_index when no entry is
+  // The state machine was recovered from a snapshot of the state after this entry, which is
+  // committed; at least the base counts as applied. base_index <= applied_index <= last_index, zero
+  // for none.
+  Index applied_index = {};
   // The newest entries on disk, contiguous up to last_index: at least all from hard_state.commit on
   // (what may still be truncated, and what stands before it, must be known without a read), the
   // last one when there is any, and beyond that as many as the tail limit allows.
   std::vector<Entry> tail;
+  // All entries of kind kConfiguration on disk above the base, ascending, those in the tail among
+  // them: who the members are must be known without a read.
+  std::vector<Entry> configurations = {};
 };
 
 }  // namespace lockd::raft

@@ -9,6 +9,32 @@ std::string DataDirectory::WalPath(const std::string& path) {
   return JoinPath(path, "wal");
 }
 
+std::string DataDirectory::SnapshotsPath(const std::string& path) {
+  return JoinPath(path, "snapshots");
+}
+
+absl::Status EnsureDirectory(FileSystem* file_system, const std::string& directory) {
+  absl::Status made = file_system->CreateDirectory(directory);
+  if (absl::IsAlreadyExists(made)) {
+    absl::StatusOr<bool> is_directory = file_system->IsDirectory(directory);
+    if (!is_directory.ok() || !*is_directory) {
+      return MakeFailure(Failure::kUnusable,
+                         absl::StrCat(directory, " is not a directory; move it aside"));
+    }
+  } else if (!made.ok()) {
+    return MakeFailure(Failure::kUnusable,
+                       absl::StrCat(directory, " cannot be made: ", made.message()));
+  }
+  for (const std::string& synced : {ParentPath(directory), directory}) {
+    absl::Status status = file_system->SyncDirectory(synced);
+    if (!status.ok()) {
+      return MakeFailure(Failure::kWriteFailed,
+                         absl::StrCat(synced, " cannot be synced: ", status.message()));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<DataDirectory> DataDirectory::Open(FileSystem* file_system, const std::string& path,
                                                   absl::string_view holder) {
   absl::Status made = file_system->CreateDirectory(path);

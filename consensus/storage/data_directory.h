@@ -1,10 +1,12 @@
 // DataDirectory: the directory given by --data-dir, held by one process at a time.
 //
-//   D/lock    locked while a process uses D; holds its process id, for people
-//   D/wal/    segments of the log (LogStore)
+//   D/lock         locked while a process uses D; holds its process id, for people
+//   D/wal/         segments of the log (LogStore)
+//   D/snapshots/   snapshots of the state (SnapshotStore)
 //
-// Whose directory it is (node id, cluster name, incarnation, cluster id) stands in the head of each
-// log segment and nowhere else: two files that must agree are two files that can disagree.
+// Whose directory it is (node id, cluster name, incarnation, cluster id) is decided by the head of
+// each log segment and nothing else: two files that must agree are two files that can disagree.
+// (Snapshots repeat it, so that one of another directory is not mistaken for ours.)
 //
 // Threading: constant after Open.
 #ifndef LOCKD_CONSENSUS_STORAGE_DATA_DIRECTORY_H_
@@ -15,6 +17,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "consensus/storage/file_system.h"
 #include "protocol/base/ids.h"
@@ -33,6 +36,10 @@ struct Identity {
   friend bool operator==(const Identity&, const Identity&) = default;
 };
 
+// Makes a directory within the data directory if it is missing. Its parent is synced also when it
+// is not: the process that made it may have died before it did. Failures: kUnusable, kWriteFailed.
+absl::Status EnsureDirectory(FileSystem* file_system, const std::string& directory);
+
 class DataDirectory {
  public:
   // Makes the directory if it is missing (its parent must exist) and takes its lock. Failures:
@@ -43,6 +50,8 @@ class DataDirectory {
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] std::string wal_path() const { return WalPath(path_); }
   [[nodiscard]] static std::string WalPath(const std::string& path);
+  [[nodiscard]] std::string snapshots_path() const { return SnapshotsPath(path_); }
+  [[nodiscard]] static std::string SnapshotsPath(const std::string& path);
 
  private:
   DataDirectory(std::string path, std::unique_ptr<FileLock> lock)

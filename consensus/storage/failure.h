@@ -21,6 +21,11 @@ enum class Failure : uint8_t {
   kWriteFailed = 5,  // a write or sync failed: what is on the device is unknown
 };
 
+// What to do about a directory that is of no use any more: the end of a message.
+inline constexpr char kComeBackAnew[] =
+    "let the node come back as a new member: lockctl member remove, lockctl member add, and the "
+    "line that this prints with --rejoin, which moves the data directory aside";
+
 [[nodiscard]] absl::Status MakeFailure(Failure failure, absl::string_view message);
 [[nodiscard]] Failure FailureOf(const absl::Status& status);
 // The process exit status for it: 10 in use, 11 wrong owner, 12 unusable, 14 damaged, 15 write

@@ -14,18 +14,10 @@
 
 #include "consensus/raft/types.h"
 #include "protocol/base/ids.h"
-#include "protocol/base/time.h"
 
 namespace lockd::storage {
 
-// The last entry that is no longer in the log because a snapshot holds its effect; (0, 0, 0) for a
-// whole log.
-struct LogBase {
-  raft::Index index;
-  raft::Term term;
-  ClusterTime time;
-  friend bool operator==(const LogBase&, const LogBase&) = default;
-};
+using LogBase = raft::LogBase;
 
 // One write and one sync. Writes are carried out in order; done means durable. When the first
 // entry's index is not above the last index on disk, the conflicting suffix from that index on is

@@ -26,27 +26,6 @@ LogBase PositionOf(const raft::Entry& entry) {
   return {.index = entry.index, .term = entry.term, .time = entry.time};
 }
 
-// Makes the directory if it is missing. The parent is synced also when it is not: the process that
-// made the directory may have died before it did.
-absl::Status EnsureDirectory(FileSystem* file_system, const std::string& directory) {
-  absl::Status made = file_system->CreateDirectory(directory);
-  if (absl::IsAlreadyExists(made)) {
-    absl::StatusOr<bool> is_directory = file_system->IsDirectory(directory);
-    if (!is_directory.ok() || !*is_directory) {
-      return MakeFailure(Failure::kUnusable,
-                         absl::StrCat(directory, " is not a directory; move it aside"));
-    }
-  } else if (!made.ok()) {
-    return MakeFailure(Failure::kUnusable,
-                       absl::StrCat(directory, " cannot be made: ", made.message()));
-  }
-  for (const std::string& synced : {ParentPath(directory), directory}) {
-    absl::Status status = file_system->SyncDirectory(synced);
-    if (!status.ok()) return WriteFailed(absl::StrCat(synced, " cannot be synced"), status);
-  }
-  return absl::OkStatus();
-}
-
 // Files that a crash left before they were whole.
 absl::Status RemoveUnfinished(FileSystem* file_system, const std::string& directory) {
   absl::StatusOr<std::vector<std::string>> names = file_system->List(directory);
@@ -265,6 +244,7 @@ absl::StatusOr<OpenedLog> LogStore::Resume(FileSystem* file_system, const LogSto
   absl::StatusOr<raft::RecoveredLog> log = store->Recovered();
   if (!log.ok()) return log.status();
   opened.log = *std::move(log);
+  opened.log.configurations = std::move(recovery.configurations);
   opened.identity = store->identity_;
   opened.store = std::move(store);
   return opened;
@@ -557,9 +537,7 @@ absl::Status LogStore::ReadRun(const LogIndex::Found& run, const LogRead& read,
       Failure::kDamaged,
       absl::StrCat(PathOf(run.mark.life), " at offset ", reader.position().offset, ": entry ", next,
                    " is not there any more", reader.status().ok() ? "" : ": ",
-                   reader.status().message(),
-                   "; check the device, move the data directory aside and let the node join as a "
-                   "new one"));
+                   reader.status().message(), "; check the device, and ", kComeBackAnew));
 }
 
 absl::StatusOr<File*> LogStore::FileToRead(uint64_t life) {

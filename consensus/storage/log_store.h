@@ -114,6 +114,7 @@ class LogStore {
   // again after a while, or by the Write that needs the segment.
   void FileJobDone(const FileJob& job, const absl::Status& status);
 
+  [[nodiscard]] const LogIndex& index() const { return index_; }
   [[nodiscard]] const LogBase& base() const { return index_.base(); }
   [[nodiscard]] raft::Index last_index() const { return index_.last().index; }
   [[nodiscard]] const raft::HardState& hard_state() const { return hard_state_; }

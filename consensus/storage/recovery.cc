@@ -31,10 +31,11 @@ std::optional<uint64_t> ParseName(absl::string_view name, absl::string_view pref
 absl::Status Damaged(const std::string& path, uint64_t offset, absl::string_view what) {
   return MakeFailure(
       Failure::kDamaged,
-      absl::StrCat(path, " at offset ", offset, ": ", what,
-                   "; nothing was changed. Entries that this node acknowledged may be lost: move "
-                   "the data directory aside and let the node join as a new one, or put back the "
-                   "missing or original file"));
+      absl::StrCat(
+          path, " at offset ", offset, ": ", what,
+          "; nothing was changed. Entries that this node acknowledged may be lost: put back "
+          "the missing or original file, or ",
+          kComeBackAnew));
 }
 
 absl::Status CannotRead(const std::string& path, const absl::Status& error) {
@@ -73,6 +74,8 @@ class Recoverer {
   absl::Status ReplaySegment(size_t position);
   bool NextBatch(const OpenSegment& segment, WalReader* reader);
   absl::Status ReplayRecord(const OpenSegment& segment, uint64_t offset, const Record& record);
+  void CollectConfiguration(const Record& record);
+  void ForgetConfigurations(const LogBase& base, bool forgets_all);
   absl::Status CheckSealedInto(const OpenSegment& segment, const SegmentHead& next,
                                WalReader* reader);
   absl::Status CheckNewestEnd(const OpenSegment& segment, WalReader* reader);
@@ -282,6 +285,7 @@ absl::Status Recoverer::ReplayRecord(const OpenSegment& segment, uint64_t offset
                                     " of a log based on ", index.base().index));
       }
       index.Add(segment.life, offset, entry);
+      CollectConfiguration(record);
       return absl::OkStatus();
     }
     case RecordKind::kHardState:
@@ -295,6 +299,7 @@ absl::Status Recoverer::ReplayRecord(const OpenSegment& segment, uint64_t offset
                        absl::StrCat("base ", base.index, " beyond entry ", index.last().index));
       }
       index.SetBase(base, forgets_all);
+      ForgetConfigurations(base, forgets_all);
       return absl::OkStatus();
     }
     case RecordKind::kCluster:
@@ -308,6 +313,24 @@ absl::Status Recoverer::ReplayRecord(const OpenSegment& segment, uint64_t offset
       Failure::kUnusable,
       absl::StrCat(segment.path, " at offset ", offset, ": a record of kind ",
                    static_cast<int>(record.kind), ", which this version does not know"));
+}
+
+// In step with the index: an entry cuts the log before it if its index is not above the last.
+void Recoverer::CollectConfiguration(const Record& record) {
+  std::vector<raft::Entry>& found = result_.configurations;
+  while (!found.empty() && found.back().index.value() >= record.index) found.pop_back();
+  if (record.detail == static_cast<uint8_t>(raft::EntryKind::kConfiguration)) {
+    found.push_back(record.ToEntry());
+  }
+}
+
+void Recoverer::ForgetConfigurations(const LogBase& base, bool forgets_all) {
+  std::vector<raft::Entry>& found = result_.configurations;
+  const auto kept =
+      forgets_all ? found.end() : std::find_if(found.begin(), found.end(), [&base](const auto& e) {
+        return e.index > base.index;
+      });
+  found.erase(found.begin(), kept);
 }
 
 // An older segment must be whole up to where the next one says that it ended.

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "consensus/raft/types.h"
 #include "consensus/storage/file_system.h"
 #include "consensus/storage/log_index.h"
 #include "consensus/storage/wal_format.h"
@@ -43,7 +44,9 @@ struct Recovery {
   Identity identity;
   raft::HardState hard_state;
   LogIndex index;
-  WalPosition end;  // where the next batch goes
+  // Who the members are must be known before anything is applied, wherever in the log it stands.
+  std::vector<raft::Entry> configurations;  // all of kind kConfiguration, ascending
+  WalPosition end;                          // where the next batch goes
   bool tail_was_torn = false;
   std::vector<SegmentFile> in_use;  // ascending; the newest is last
   // The newest segment's predecessor does not name it yet: the crash came between the two writes.

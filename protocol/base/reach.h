@@ -47,12 +47,17 @@
   MARK(kDiskStallStepsDown, "disk_stall_steps_down")                               \
   MARK(kLeaderStepsDownOnHigherTerm, "leader_steps_down_on_higher_term")           \
   MARK(kDeadLeaderSuspected, "dead_leader_suspected")                              \
+  MARK(kTransferTargetTold, "transfer_target_told")                                \
+  MARK(kTransferAborted, "transfer_aborted")                                       \
+  MARK(kLogCompacted, "log_compacted")                                             \
+  MARK(kLogReplacedBySnapshot, "log_replaced_by_snapshot")                         \
   /* consensus/storage */                                                          \
   MARK(kTornTailCut, "torn_tail_cut")                                              \
   MARK(kBatchMended, "batch_mended")                                               \
   MARK(kSegmentRolledIntoSpare, "segment_rolled_into_spare")                       \
   MARK(kSegmentSealFinishedAtOpen, "segment_seal_finished_at_open")                \
   MARK(kSegmentRecycled, "segment_recycled")                                       \
+  MARK(kStartFromSnapshot, "start_from_snapshot")                                  \
   /* server/state */                                                               \
   MARK(kGrantToWaiterAfterDeadWaiter, "grant_to_waiter_after_dead_waiter")         \
   MARK(kWaiterSessionExpiresInSameEntry, "waiter_session_expires_in_same_entry")   \
@@ -84,6 +89,10 @@
   MARK(kSessionMovesToAnotherConnection, "session_moves_to_another_connection")    \
   MARK(kConnectionClosedWhileOpening, "connection_closed_while_opening")           \
   MARK(kRefusedForDiskSpace, "refused_for_disk_space")                             \
+  MARK(kSnapshotTaken, "snapshot_taken")                                           \
+  MARK(kStateChangedUnderSnapshot, "state_changed_under_snapshot")                 \
+  MARK(kSnapshotPieceSent, "snapshot_piece_sent")                                  \
+  MARK(kSnapshotInstalled, "snapshot_installed")                                   \
   /* client */                                                                     \
   MARK(kClientLossByOwnDeadline, "client_loss_by_own_deadline")                    \
   MARK(kClientGivesUpSilentNode, "client_gives_up_silent_node")                    \

@@ -52,6 +52,14 @@ std::string HostPort::ToString() const {
   return is_ipv6 ? absl::StrCat("[", host, "]:", port) : absl::StrCat(host, ":", port);
 }
 
+bool HostPort::is_wildcard() const {
+  return host == "0.0.0.0" || host == "::";
+}
+
+bool HostPort::is_dialable() const {
+  return port != 0 && !is_wildcard();
+}
+
 absl::StatusOr<HostPort> ParseHostPort(absl::string_view text) {
   const auto error = [text] {
     return absl::InvalidArgumentError(

@@ -24,6 +24,10 @@ struct HostPort {
   uint16_t port = 0;
 
   [[nodiscard]] std::string ToString() const;
+  // All addresses of the machine: good to listen on, not to reach it.
+  [[nodiscard]] bool is_wildcard() const;
+  // Others can reach it: no wildcard, and not port 0.
+  [[nodiscard]] bool is_dialable() const;
   friend bool operator==(const HostPort&, const HostPort&) = default;
 };
 

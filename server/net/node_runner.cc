@@ -65,6 +65,7 @@ NodeRunner::NodeRunner(asio::io_context* io, RunnerOptions options, Callbacks ca
       client_listener_(io),
       peer_listener_(io),
       timer_(*io),
+      stop_timer_(*io),
       read_buffer_(kReadBufferBytes) {}
 
 NodeRunner::~NodeRunner() {
@@ -78,10 +79,11 @@ absl::Status NodeRunner::Listen() {
 }
 
 void NodeRunner::Start(std::unique_ptr<node::Node> node, storage::FileSystem* file_system,
-                       std::unique_ptr<storage::LogStore> store) {
+                       std::unique_ptr<storage::LogStore> store,
+                       std::unique_ptr<storage::SnapshotStore> snapshots) {
   node_ = std::move(node);
   executor_ = std::make_unique<StorageExecutor>(
-      io_, file_system, std::move(store),
+      io_, file_system, std::move(store), std::move(snapshots),
       StorageExecutor::Callbacks{
           .on_write_done =
               [this](storage::LogWriteDone done) {
@@ -93,9 +95,15 @@ void NodeRunner::Start(std::unique_ptr<node::Node> node, storage::FileSystem* fi
                 node_->OnReadDone(std::move(done));
                 ScheduleTurn();
               },
+          .on_snapshot_job_done =
+              [this](const storage::SnapshotJobDone& done) {
+                node_->OnSnapshotJobDone(done);
+                ScheduleTurn();
+              },
           .on_failed =
               [this](const absl::Status& status) {
-                callbacks_.on_fatal(storage::ExitStatusOf(status), std::string(status.message()));
+                callbacks_.on_fatal({.exit_status = storage::ExitStatusOf(status),
+                                     .message = std::string(status.message())});
               },
       });
   disk_watch_ = std::make_unique<DiskWatch>(
@@ -113,19 +121,28 @@ void NodeRunner::Start(std::unique_ptr<node::Node> node, storage::FileSystem* fi
 }
 
 void NodeRunner::Stop(std::function<void()> done) {
+  on_stopped_ = std::move(done);
+  // Peers may still dial: the next leader needs this node's vote.
   client_listener_.Close();
-  peer_listener_.Close();
   node_->OnStop();
   ScheduleTurn();
-  // What the clients are owed leaves within that turn as far as their sockets take it.
-  auto linger =
-      std::make_shared<asio::steady_timer>(*io_, std::chrono::milliseconds(kStopLingerMs));
-  linger->async_wait([this, linger, done = std::move(done)](boost::system::error_code) {
+  stop_timer_.expires_after(std::chrono::milliseconds(options_.stop_ms_max));
+  stop_timer_.async_wait([this](boost::system::error_code error) {
+    if (!error) Linger();
+  });
+}
+
+void NodeRunner::Linger() {
+  if (std::exchange(is_lingering_, true)) return;
+  stop_timer_.expires_after(std::chrono::milliseconds(kStopLingerMs));
+  stop_timer_.async_wait([this](boost::system::error_code error) {
+    if (error) return;
+    peer_listener_.Close();
     disk_watch_->Stop();
     executor_->Stop();
     clients_->CloseAll();
     peers_->CloseAll();
-    done();
+    on_stopped_();
   });
 }
 
@@ -151,13 +168,20 @@ void NodeRunner::RunTurn() {
 
 void NodeRunner::CarryOut(node::NodeActions actions) {
   for (const node::NodeNote& note : actions.notes) callbacks_.on_note(note);
-  if (actions.fatal) callbacks_.on_fatal(actions.fatal->exit_status, actions.fatal->message);
+  if (actions.fatal) {
+    // One that is just being finished would escape being set aside.
+    if (actions.fatal->last_right) executor_->Stop();
+    callbacks_.on_fatal(*actions.fatal);
+  }
   for (node::PeerOutput& output : actions.peers) peers_->Carry(std::move(output));
   for (node::DiskJob& job : actions.disk) {
     std::visit([this](auto& each) { executor_->Submit(std::move(each)); }, job);
   }
+  for (storage::SnapshotJob& job : actions.snapshot_jobs) executor_->Submit(std::move(job));
+  for (node::Discard& state : actions.discards) executor_->Destroy(std::move(state));
   for (node::ClientOutput& output : actions.clients) clients_->Carry(std::move(output));
   peers_->FollowMembers();
+  if (actions.has_stopped && on_stopped_) Linger();
   ArmTimer(actions.next_wakeup);
 }
 

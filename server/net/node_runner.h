@@ -20,6 +20,7 @@
 
 #include "consensus/storage/file_system.h"
 #include "consensus/storage/log_store.h"
+#include "consensus/storage/snapshot_store.h"
 #include "protocol/base/text.h"
 #include "protocol/base/time.h"
 #include "server/net/client_connections.h"
@@ -36,8 +37,9 @@ struct RunnerOptions {
   HostPort peer_listen;
   ClientLimits client_limits;
   PeerLimits peer_limits;
-  uint64_t seed = 0;           // of the jitter in dialling
-  std::string data_directory;  // whose free space is watched
+  uint64_t seed = 0;            // of the jitter in dialling
+  std::string data_directory;   // whose free space is watched
+  int64_t stop_ms_max = 1'000;  // how long the node may take to hand over when it is to stop
 };
 
 class NodeRunner {
@@ -46,7 +48,8 @@ class NodeRunner {
     std::function<void(const node::NodeNote&)> on_note;
     // The process must end. From the loop (a node's Fatal) or the WAL thread (a failed write or
     // sync): does not return.
-    std::function<void(int exit_status, const std::string& message)> on_fatal;
+    // When a node's state was wrong, nothing touches its snapshots any more.
+    std::function<void(const node::Fatal&)> on_fatal;
   };
 
   // `io` and `file_system` outlive the runner.
@@ -62,9 +65,10 @@ class NodeRunner {
 
   // Takes the node over and begins to serve.
   void Start(std::unique_ptr<node::Node> node, storage::FileSystem* file_system,
-             std::unique_ptr<storage::LogStore> store);
-  // Orderly: clients are told to go elsewhere; `done` is called when what they are owed has been
-  // sent, or after a moment.
+             std::unique_ptr<storage::LogStore> store,
+             std::unique_ptr<storage::SnapshotStore> snapshots);
+  // Orderly: a leader hands over, clients are told to go elsewhere; `done` is called when what they
+  // are owed has been sent, or after a while.
   void Stop(std::function<void()> done);
 
   // The clock of all LocalTime in this process: CLOCK_MONOTONIC.
@@ -78,6 +82,8 @@ class NodeRunner {
   void ArmTimer(LocalTime wakeup);
   void MeasureTurn();
   void RefreshRimStatus();
+  // What is owed to others leaves as far as their sockets take it; then `on_stopped_`.
+  void Linger();
   void OnDiskMeasured(const absl::StatusOr<uint64_t>& free_bytes);
 
   static constexpr size_t kReadBufferBytes = 256 * 1024;
@@ -91,7 +97,8 @@ class NodeRunner {
   Listener client_listener_;
   Listener peer_listener_;
   boost::asio::steady_timer timer_;
-  LocalTime timer_at_ = kNeverLocal;  // when timer_ is due; never: not armed
+  boost::asio::steady_timer stop_timer_;  // the bound on the hand-over, then the lingering
+  LocalTime timer_at_ = kNeverLocal;      // when timer_ is due; never: not armed
   std::vector<char> read_buffer_;
 
   // From Start on, in order of dependency.
@@ -100,6 +107,9 @@ class NodeRunner {
   std::unique_ptr<DiskWatch> disk_watch_;
   std::unique_ptr<ClientConnections> clients_;
   std::unique_ptr<PeerTransport> peers_;
+
+  std::function<void()> on_stopped_;  // set while the node is stopping
+  bool is_lingering_ = false;
 
   bool is_turn_scheduled_ = false;
   LocalTime turn_began_;

@@ -64,6 +64,7 @@ void PeerTransport::StopDial(Dial& dial) {
 void PeerTransport::BeginDial(const DialPtr& dial) {
   const absl::StatusOr<HostPort> address = ParseHostPort(dial->member.peer_address);
   if (!address.ok()) return;  // configuration and apply let no such address in
+  dial->tried_at = std::chrono::steady_clock::now();
   dial->resolver.async_resolve(
       address->host, std::to_string(address->port),
       [this, dial](error_code error, const tcp::resolver::results_type& results) {
@@ -86,7 +87,7 @@ void PeerTransport::Connect(const DialPtr& dial, const tcp::endpoint& endpoint) 
   dial->socket.async_connect(endpoint, [this, dial](error_code error) {
     dial->timer.cancel();
     if (dial->is_stopped) return;
-    if (std::exchange(dial->is_first_redial, false) && error == asio::error::connection_refused) {
+    if (error == asio::error::connection_refused) {
       node_->OnPeerRefused(dial->member.node_id);
       on_input_();
     }
@@ -116,9 +117,23 @@ void PeerTransport::Rest(const DialPtr& dial) {
   const auto jittered = static_cast<int64_t>(random_.Between(
       static_cast<uint64_t>(dial->rest_ms / 2), static_cast<uint64_t>(dial->rest_ms)));
   dial->timer.expires_after(std::chrono::milliseconds(jittered));
+  dial->is_resting = true;
   dial->timer.async_wait([this, dial](error_code error) {
-    if (!error && !dial->is_stopped) BeginDial(dial);
+    // Cancelled: or it had run out already, and the next try has begun.
+    if (error || dial->is_stopped || !std::exchange(dial->is_resting, false)) return;
+    BeginDial(dial);
   });
+}
+
+void PeerTransport::DialAtOnce(NodeId peer) {
+  const auto found = dials_.find(peer);
+  if (found == dials_.end() || !found->second->is_resting) return;
+  // Two nodes that keep dropping each other's links would otherwise never rest.
+  const auto since = std::chrono::steady_clock::now() - found->second->tried_at;
+  if (since < std::chrono::milliseconds(limits_.redial_ms_min)) return;
+  found->second->is_resting = false;
+  found->second->timer.cancel();
+  BeginDial(found->second);
 }
 
 // ---- Links
@@ -179,11 +194,10 @@ void PeerTransport::Forget(uint64_t link) {
   if (found == dials_.end() || found->second->link != link) return;
   found->second->link.reset();
   // A link that lasted was a real one: dial again at once, and a refusal then says that the process
-  // is gone. One that did not last waits longer and longer.
+  // is gone. One that ends as soon as it is there waits longer and longer.
   const auto lasted = std::chrono::steady_clock::now() - found->second->up_since;
-  if (lasted >= std::chrono::milliseconds(limits_.redial_ms_max)) {
-    found->second->rest_ms = 0;
-    found->second->is_first_redial = true;
+  if (lasted >= std::chrono::milliseconds(limits_.redial_ms_max)) found->second->rest_ms = 0;
+  if (lasted >= std::chrono::milliseconds(limits_.redial_ms_min)) {
     BeginDial(found->second);
   } else {
     Rest(found->second);
@@ -199,7 +213,10 @@ void PeerTransport::CloseAll() {
 }
 
 void PeerTransport::OnConnectionFrame(FrameConnection& connection, const FrameView& frame) {
-  node_->OnPeerFrame(PeerLinkId(connection.id()), frame);
+  const PeerLinkId link(connection.id());
+  const bool was_greeted = node_->PeerIsGreeted(link);
+  node_->OnPeerFrame(link, frame);
+  if (!was_greeted && node_->PeerIsGreeted(link)) DialAtOnce(node_->PeerOf(link));
   on_input_();
 }
 
@@ -215,8 +232,11 @@ void PeerTransport::OnConnectionGarbage(FrameConnection& connection, const absl:
 
 void PeerTransport::OnConnectionClosed(FrameConnection& connection) {
   const uint64_t link = connection.id();
+  const bool is_members = node_->PeerIsGreeted(PeerLinkId(link));
+  const NodeId peer = node_->PeerOf(PeerLinkId(link));
   Forget(link);
   node_->OnPeerClosed(PeerLinkId(link));
+  if (is_members) DialAtOnce(peer);
   on_input_();
 }
 

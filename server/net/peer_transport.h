@@ -1,11 +1,12 @@
 // PeerTransport: links to and from the other members.
 //
 // Keeps one dialled link to each other member, dialling again after a break with growing, jittered
-// pauses; accepts the links that the others dial. A node sends its own Raft messages on the link
-// that it dialled. What a link cannot take is bounded: a peer that does not read has its link
-// reset, and Raft sends again what it misses. When all places for accepted links are taken, the
-// oldest one that has not said a good hello makes room: strangers who connect and say nothing do
-// not keep a member out.
+// pauses, but at once after a link that was of use, and when a link that the member had dialled
+// comes or goes: a refusal then tells the node in time that its process is gone. Accepts the links
+// that the others dial. A node sends its own Raft messages on the link that it dialled. What a link
+// cannot take is bounded: a peer that does not read has its link reset, and Raft sends again what
+// it misses. When all places for accepted links are taken, the oldest one that has not said a good
+// hello makes room: strangers who connect and say nothing do not keep a member out.
 //
 // Threading: loop only.
 #ifndef LOCKD_SERVER_NET_PEER_TRANSPORT_H_
@@ -63,8 +64,9 @@ class PeerTransport final : public FrameConnectionHandler {
     boost::asio::steady_timer timer;      // connect deadline, or rest
     std::optional<uint64_t> link;         // while up
     std::chrono::steady_clock::time_point up_since;
+    std::chrono::steady_clock::time_point tried_at;
     int64_t rest_ms = 0;
-    bool is_first_redial = false;  // the try right after a good link broke
+    bool is_resting = false;  // the timer runs until the next try
     bool is_stopped = false;
   };
   using DialPtr = std::shared_ptr<Dial>;  // outstanding handlers need it
@@ -79,6 +81,8 @@ class PeerTransport final : public FrameConnectionHandler {
   void Connect(const DialPtr& dial, const boost::asio::ip::tcp::endpoint& endpoint);
   void Connected(const DialPtr& dial);
   void Rest(const DialPtr& dial);
+  // There is news of this member: the rest before the next try ends.
+  void DialAtOnce(NodeId peer);
   void StopDial(Dial& dial);
   [[nodiscard]] size_t accepted_links() const { return links_.size() - dialled_links_.size(); }
   // False: every accepted link is a member's.

@@ -5,11 +5,14 @@
 namespace lockd::net {
 
 StorageExecutor::StorageExecutor(boost::asio::io_context* io, storage::FileSystem* file_system,
-                                 std::unique_ptr<storage::LogStore> store, Callbacks callbacks)
+                                 std::unique_ptr<storage::LogStore> store,
+                                 std::unique_ptr<storage::SnapshotStore> snapshots,
+                                 Callbacks callbacks)
     : io_(io),
       file_system_(file_system),
       callbacks_(std::move(callbacks)),
-      store_(std::move(store)) {
+      store_(std::move(store)),
+      snapshots_(std::move(snapshots)) {
   wal_thread_ = std::thread([this] { WalThread(); });
   file_thread_ = std::thread([this] { FileThread(); });
 }
@@ -24,6 +27,18 @@ void StorageExecutor::Submit(storage::LogWrite write) {
 
 void StorageExecutor::Submit(storage::LogRead read) {
   Push(std::move(read));
+}
+
+void StorageExecutor::Submit(storage::SnapshotJob job) {
+  MutexLock lock(&mutex_);
+  snapshot_queue_.push_back(std::move(job));
+  file_wake_.NotifyOne();
+}
+
+void StorageExecutor::Destroy(node::Discard state) {
+  MutexLock lock(&mutex_);
+  discards_.push_back(std::move(state));
+  file_wake_.NotifyOne();
 }
 
 void StorageExecutor::Stop() {
@@ -87,24 +102,51 @@ bool StorageExecutor::Carry(WalJob& job) {
 
 void StorageExecutor::FileThread() {
   while (true) {
-    std::optional<storage::FileJob> job;
+    std::optional<storage::FileJob> file_job;
+    const storage::SnapshotJob* snapshot_job = nullptr;
+    std::optional<node::Discard> discard;
     {
       MutexLock lock(&mutex_);
-      while (file_queue_.empty() && !stopping_) file_wake_.Wait(&mutex_);
-      if (stopping_) return;
-      job = std::move(file_queue_.front());
-      file_queue_.pop_front();
-    }
-    absl::StatusOr<bool> done = false;
-    while (done.ok() && !*done) {
-      {
-        MutexLock lock(&mutex_);
-        if (stopping_) return;  // a half-made file is made anew at the next start
+      while (file_queue_.empty() && snapshot_queue_.empty() && discards_.empty() && !stopping_) {
+        file_wake_.Wait(&mutex_);
       }
-      done = storage::LogStore::RunFileJobSlice(file_system_, &*job);
+      if (stopping_) return;
+      if (!file_queue_.empty()) {
+        file_job = std::move(file_queue_.front());
+        file_queue_.pop_front();
+      } else if (!snapshot_queue_.empty()) {
+        // Stays there until it is done; what is pushed behind it does not move it.
+        snapshot_job = &snapshot_queue_.front();
+      } else {
+        discard = std::move(discards_.front());
+        discards_.pop_front();
+      }
     }
-    Push(FileJobDone{*std::move(job), done.status()});
+    if (file_job) RunFileJob(*std::move(file_job));
+    if (snapshot_job != nullptr) RunSnapshotSlice(*snapshot_job);
   }
+}
+
+void StorageExecutor::RunSnapshotSlice(const storage::SnapshotJob& job) {
+  std::optional<storage::SnapshotJobDone> done = snapshots_->RunSlice(job);
+  if (!done) return;
+  {
+    MutexLock lock(&mutex_);
+    snapshot_queue_.pop_front();
+  }
+  Complete(*std::move(done));
+}
+
+void StorageExecutor::RunFileJob(storage::FileJob job) {
+  absl::StatusOr<bool> done = false;
+  while (done.ok() && !*done) {
+    {
+      MutexLock lock(&mutex_);
+      if (stopping_) return;  // a half-made file is made anew at the next start
+    }
+    done = storage::LogStore::RunFileJobSlice(file_system_, &job);
+  }
+  Push(FileJobDone{std::move(job), done.status()});
 }
 
 void StorageExecutor::Complete(Completion completion) {
@@ -127,8 +169,10 @@ void StorageExecutor::DeliverCompletions() {
   for (Completion& completion : completions) {
     if (auto* write = std::get_if<storage::LogWriteDone>(&completion)) {
       callbacks_.on_write_done(*write);
+    } else if (auto* read = std::get_if<storage::LogReadDone>(&completion)) {
+      callbacks_.on_read_done(std::move(*read));
     } else {
-      callbacks_.on_read_done(std::get<storage::LogReadDone>(std::move(completion)));
+      callbacks_.on_snapshot_job_done(std::get<storage::SnapshotJobDone>(completion));
     }
   }
 }

@@ -1,10 +1,14 @@
 // StorageExecutor: carries out a node's disk jobs on two threads of its own.
 //
 //   loop ──Submit──► WAL thread: LogStore::Write, LogStore::Read, in order ──completions──► loop
-//                        │  ▲
-//                 FileJob│  │done
-//                        ▼  │
-//                    file thread: zero-fills, recycles and removes segments, one slice at a time
+//    │                   │  ▲                                                                ▲
+//    │            FileJob│  │done                                                            │
+//    │                   ▼  │                                                                │
+//    └─Submit──────► file thread: zero-fills, recycles and removes segments; snapshots ──────┘
+//
+// The file thread works in slices. The log's files come first, between any two slices of a
+// snapshot: a log that has to wait for its next segment holds up commits. When nothing else is to
+// be done it destroys what the node has discarded.
 //
 // The threads exchange owned values through queues; nothing else is shared. Completions reach the
 // loop through asio::post, all that became due together in one. The first failed write or sync is
@@ -30,7 +34,10 @@
 #include "consensus/storage/file_system.h"
 #include "consensus/storage/log_job.h"
 #include "consensus/storage/log_store.h"
+#include "consensus/storage/snapshot_job.h"
+#include "consensus/storage/snapshot_store.h"
 #include "protocol/base/mutex.h"
+#include "server/node/types.h"
 
 namespace lockd::net {
 
@@ -39,12 +46,14 @@ class StorageExecutor {
   struct Callbacks {
     std::function<void(storage::LogWriteDone)> on_write_done;
     std::function<void(storage::LogReadDone)> on_read_done;
+    std::function<void(const storage::SnapshotJobDone&)> on_snapshot_job_done;
     std::function<void(const absl::Status&)> on_failed;
   };
 
   // `file_system` and `io` must outlive the executor.
   StorageExecutor(boost::asio::io_context* io, storage::FileSystem* file_system,
-                  std::unique_ptr<storage::LogStore> store, Callbacks callbacks);
+                  std::unique_ptr<storage::LogStore> store,
+                  std::unique_ptr<storage::SnapshotStore> snapshots, Callbacks callbacks);
   // Stops and joins.
   ~StorageExecutor();
   StorageExecutor(const StorageExecutor&) = delete;
@@ -52,6 +61,8 @@ class StorageExecutor {
 
   void Submit(storage::LogWrite write);
   void Submit(storage::LogRead read);
+  void Submit(storage::SnapshotJob job);
+  void Destroy(node::Discard state);
   // Finishes the job under way, drops the others (nobody was promised them), and joins both
   // threads. Nothing completes afterwards.
   void Stop();
@@ -62,12 +73,15 @@ class StorageExecutor {
     absl::Status status;
   };
   using WalJob = std::variant<storage::LogWrite, storage::LogRead, FileJobDone>;
-  using Completion = std::variant<storage::LogWriteDone, storage::LogReadDone>;
+  using Completion =
+      std::variant<storage::LogWriteDone, storage::LogReadDone, storage::SnapshotJobDone>;
 
   void WalThread();
   // False: the log failed.
   bool Carry(WalJob& job);
   void FileThread();
+  void RunFileJob(storage::FileJob job);
+  void RunSnapshotSlice(const storage::SnapshotJob& job);
   void Push(WalJob job);
   void Complete(Completion completion);
   void DeliverCompletions();
@@ -80,6 +94,9 @@ class StorageExecutor {
   // WAL thread only.
   std::unique_ptr<storage::LogStore> store_;
 
+  // File thread only.
+  std::unique_ptr<storage::SnapshotStore> snapshots_;
+
   Mutex mutex_;
   CondVar wal_wake_;
   CondVar file_wake_;
@@ -88,6 +105,9 @@ class StorageExecutor {
       ABSL_GUARDED_BY(mutex_);  // bounded by the node: one write, few reads
   std::deque<storage::FileJob> file_queue_
       ABSL_GUARDED_BY(mutex_);  // bounded by LogStore::TakeFileJob
+  std::deque<storage::SnapshotJob> snapshot_queue_
+      ABSL_GUARDED_BY(mutex_);  // bounded by the node: a few at once
+  std::deque<node::Discard> discards_ ABSL_GUARDED_BY(mutex_);
   std::vector<Completion> completions_ ABSL_GUARDED_BY(mutex_);
   // Expires with the executor, so that a posted delivery that comes too late does nothing. Loop
   // only.

@@ -9,6 +9,9 @@
 
 namespace lockd::node {
 
+// As this node has applied them, with the client addresses that they announce now.
+void FillMembers(const NodeContext& context,
+                 google::protobuf::RepeatedPtrField<pb::MemberRecord>* members);
 [[nodiscard]] pb::StatusReply StatusOf(const NodeContext& context);
 
 }  // namespace lockd::node

@@ -195,13 +195,21 @@ void ClientConnections::ReplyNotServing(const RequestRef& request) {
   const uint32_t retry_after_ms = context_.options.retry_after_ms;
   if (context_.is_stopping) {
     ReplyError(request, pb::ERROR_CODE_UNAVAILABLE, "this node is stopping", retry_after_ms);
+  } else if (context_.is_loading) {
+    ReplyError(request, pb::ERROR_CODE_UNAVAILABLE, "this node is loading its state",
+               retry_after_ms);
   } else if (context_.is_forming()) {
     ReplyError(request, pb::ERROR_CODE_UNAVAILABLE, "the cluster has not formed yet",
                retry_after_ms);
   } else if (hint.node_id() != 0) {
     ReplyError(request, pb::ERROR_CODE_NOT_LEADER, absl::StrCat("node ", hint.node_id(), " leads"));
   } else {
-    ReplyError(request, pb::ERROR_CODE_UNAVAILABLE, "no leader is known", retry_after_ms);
+    // An election takes milliseconds; whoever asks in vain backs off by himself.
+    const auto soon_ms =
+        static_cast<uint32_t>(std::max<int64_t>(context_.options.heartbeat_ms / 5, 1));
+    ReplyError(request, pb::ERROR_CODE_UNAVAILABLE,
+               context_.raft->is_leader() ? "this node is about to lead" : "no leader is known",
+               std::min(retry_after_ms, soon_ms));
   }
 }
 

@@ -5,7 +5,7 @@ namespace lockd::node {
 void FillStamp(const NodeContext& context, pb::Stamp* stamp) {
   stamp->set_term(context.raft->term().value());
   stamp->set_applied_index(context.raft->applied_index().value());
-  stamp->set_cluster_time_ms(context.database.time().value());
+  stamp->set_cluster_time_ms(context.database->time().value());
 }
 
 void FillLeaderHint(const NodeContext& context, pb::LeaderHint* hint) {

@@ -28,7 +28,7 @@ void Freshness::ForgetOtherOffice(const raft::Raft& raft) {
   heard_as_leader_ = raft.is_leader();
 }
 
-void Freshness::OnTime(LocalTime now, const raft::Raft& raft) {
+void Freshness::OnTime(LocalTime now, const raft::Raft& raft, raft::Index known_committed) {
   ForgetOtherOffice(raft);
   std::optional<LocalTime> heard_at;
   if (raft.is_leader()) {
@@ -46,7 +46,7 @@ void Freshness::OnTime(LocalTime now, const raft::Raft& raft) {
     heard_at = now;
   }
   heard_.clear();
-  if (heard_at && !next_) next_ = Mark{raft.commit_index(), *heard_at};
+  if (heard_at && !next_) next_ = Mark{known_committed, *heard_at};
   if (next_ && raft.applied_index() >= next_->commit) {
     current_as_of_ = std::max(current_as_of_.value_or(next_->heard_at), next_->heard_at);
     next_.reset();

@@ -10,7 +10,7 @@
 // newer exists asks for a linearizable read.
 //
 //   for each message:  sign = Freshness::SignOf(message); raft.Step(message); OnStepped(sign, raft)
-//   at the end of a turn:  OnTime(now, raft)
+//   at the end of a turn:  OnTime(now, raft, known_committed)
 //   then:  AgeMs(now)
 //
 // Threading: pure value.
@@ -40,8 +40,9 @@ class Freshness {
   [[nodiscard]] static Sign SignOf(const raft::Message& message);
   // The core has handled the message.
   void OnStepped(const Sign& sign, const raft::Raft& raft);
-  // Once a turn, after everything that is applied in it.
-  void OnTime(LocalTime now, const raft::Raft& raft);
+  // Once a turn, after everything that is applied in it. `known_committed`: what this node knows to
+  // be committed; its commit index, or the entry of a snapshot that is on its way to it.
+  void OnTime(LocalTime now, const raft::Raft& raft, raft::Index known_committed);
 
   // Nothing: no leader was heard yet in this life.
   [[nodiscard]] std::optional<int64_t> AgeMs(LocalTime now) const;

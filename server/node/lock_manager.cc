@@ -66,6 +66,14 @@ void LockManager::OnRequest(ConnectionId connection, const FrameView& frame) {
       return Handle<pb::ListSessionsRequest>(connection, frame);
     case Opcode::kStatus:
       return Handle<pb::StatusRequest>(connection, frame);
+    case Opcode::kTransferLeadership:
+      return Handle<pb::TransferLeadershipRequest>(connection, frame);
+    case Opcode::kChangeMembers:
+      return Handle<pb::ChangeMembersRequest>(connection, frame);
+    case Opcode::kTakeSnapshot:
+      return Handle<pb::TakeSnapshotRequest>(connection, frame);
+    case Opcode::kReadSnapshot:
+      return Handle<pb::ReadSnapshotRequest>(connection, frame);
     default:
       LOCKD_UNREACHABLE("opcode ", static_cast<int>(frame.header.opcode));
   }
@@ -124,7 +132,7 @@ void LockManager::On(RequestRef request, const pb::KeepAliveRequest& wire, size_
   if (!epoch) return;
   state::KeepAlives::One keep_alive = CommandOf(wire, *epoch);
   const absl::Status valid =
-      state::ValidateCommand(state::KeepAlives{{keep_alive}}, context_.database.settings());
+      state::ValidateCommand(state::KeepAlives{{keep_alive}}, context_.database->settings());
   if (!valid.ok()) {
     connections_.ReplyError(request, pb::ERROR_CODE_INVALID_ARGUMENT, std::string(valid.message()));
     return;
@@ -193,6 +201,26 @@ void LockManager::On(const RequestRef& request, const pb::StatusRequest& /*wire*
   connections_.Reply(request, StatusOf(context_));
 }
 
+void LockManager::On(const RequestRef& request, const pb::TransferLeadershipRequest& wire,
+                     size_t /*bytes*/) {
+  hand_over_.OnRequest(request, wire);
+}
+
+void LockManager::On(const RequestRef& request, const pb::ChangeMembersRequest& wire,
+                     size_t /*bytes*/) {
+  member_changes_.OnRequest(request, wire);
+}
+
+void LockManager::On(const RequestRef& request, const pb::TakeSnapshotRequest& /*wire*/,
+                     size_t /*bytes*/) {
+  backup_.OnTake(request);
+}
+
+void LockManager::On(const RequestRef& request, const pb::ReadSnapshotRequest& wire,
+                     size_t /*bytes*/) {
+  backup_.OnRead(request, wire);
+}
+
 bool LockManager::MayBindOneMore(const RequestRef& request) {
   if (connections_.SessionCount(request.connection) <=
       context_.options.sessions_per_connection_max) {
@@ -215,7 +243,7 @@ std::optional<ConnectionEpoch> LockManager::BoundEpoch(const RequestRef& request
   if (epoch) return epoch;
   // A serving leader has applied every open and attach that was ever answered, and what has ended
   // never comes back: this needs no entry.
-  if (context_.database.SessionHasEnded(session)) {
+  if (context_.database->SessionHasEnded(session)) {
     Refuse(request, state::Refusal::kSessionEnded, "");
   } else {
     connections_.ReplyError(
@@ -229,7 +257,7 @@ template <typename Request>
 void LockManager::SubmitMutation(const RequestRef& request, const Request& wire, size_t bytes,
                                  Admission admission) {
   const SessionId session{wire.mutation().session_id()};
-  if (context_.is_serving && context_.database.SessionHasEnded(session)) {
+  if (context_.is_serving && context_.database->SessionHasEnded(session)) {
     // Nothing is attached to it any more, but what became of the request can be found out: apply
     // answers a repeated one, and executes nothing.
     Submit(request, CommandOf(wire, ConnectionEpoch{0}), bytes, admission);
@@ -245,7 +273,7 @@ void LockManager::Submit(const RequestRef& request, state::Command command, size
     connections_.ReplyNotServing(request);
     return;
   }
-  const absl::Status valid = state::ValidateCommand(command, context_.database.settings());
+  const absl::Status valid = state::ValidateCommand(command, context_.database->settings());
   if (!valid.ok()) {
     connections_.ReplyError(request, pb::ERROR_CODE_INVALID_ARGUMENT, std::string(valid.message()));
     return;
@@ -268,7 +296,7 @@ void LockManager::Submit(const RequestRef& request, state::Command command, size
 
 void LockManager::ReportDisconnects() {
   for (const SessionBinding& orphan : connections_.TakeOrphans()) {
-    if (!context_.is_serving || context_.database.SessionGraceMs(orphan.session) == 0) continue;
+    if (!context_.is_serving || context_.database->SessionGraceMs(orphan.session) == 0) continue;
     group_commit_.Add(state::Disconnect{.session = orphan.session, .epoch = orphan.epoch},
                       kCommandOverheadBytes, Nobody{});
   }

@@ -21,9 +21,12 @@
 #include "server/node/client_connections.h"
 #include "server/node/context.h"
 #include "server/node/group_commit.h"
+#include "server/node/hand_over.h"
 #include "server/node/keep_alive_collector.h"
+#include "server/node/member_changes.h"
 #include "server/node/pending_requests.h"
 #include "server/node/reads.h"
+#include "server/node/snapshot_backup.h"
 #include "server/node/types.h"
 #include "server/state/types.h"
 
@@ -33,12 +36,16 @@ class LockManager {
  public:
   // All must outlive this.
   LockManager(NodeContext& context, ClientConnections& connections, GroupCommit& group_commit,
-              KeepAliveCollector& keep_alives, Reads& reads)
+              KeepAliveCollector& keep_alives, Reads& reads, HandOver& hand_over,
+              MemberChanges& member_changes, SnapshotBackup& backup)
       : context_(context),
         connections_(connections),
         group_commit_(group_commit),
         keep_alives_(keep_alives),
-        reads_(reads) {}
+        reads_(reads),
+        hand_over_(hand_over),
+        member_changes_(member_changes),
+        backup_(backup) {}
 
   // A frame after the hello; its opcode is a request.
   void OnRequest(ConnectionId connection, const FrameView& frame);
@@ -68,6 +75,10 @@ class LockManager {
   void On(const RequestRef& request, const pb::ListLocksRequest& wire, size_t bytes);
   void On(const RequestRef& request, const pb::ListSessionsRequest& wire, size_t bytes);
   void On(const RequestRef& request, const pb::StatusRequest& wire, size_t bytes);
+  void On(const RequestRef& request, const pb::TransferLeadershipRequest& wire, size_t bytes);
+  void On(const RequestRef& request, const pb::ChangeMembersRequest& wire, size_t bytes);
+  void On(const RequestRef& request, const pb::TakeSnapshotRequest& wire, size_t bytes);
+  void On(const RequestRef& request, const pb::ReadSnapshotRequest& wire, size_t bytes);
 
   // Each of these answers the request when it returns false or nothing.
   [[nodiscard]] bool MayBindOneMore(const RequestRef& request);
@@ -92,6 +103,9 @@ class LockManager {
   GroupCommit& group_commit_;
   KeepAliveCollector& keep_alives_;
   Reads& reads_;
+  HandOver& hand_over_;
+  MemberChanges& member_changes_;
+  SnapshotBackup& backup_;
 };
 
 }  // namespace lockd::node

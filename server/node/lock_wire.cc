@@ -197,6 +197,8 @@ pb::SessionEndReason WireOf(state::SessionEndReason reason) {
       return pb::SESSION_END_REASON_EXPIRED;
     case state::SessionEndReason::kDisconnected:
       return pb::SESSION_END_REASON_DISCONNECTED;
+    case state::SessionEndReason::kRefounded:
+      break;  // no event tells of it
   }
   return pb::SESSION_END_REASON_UNSPECIFIED;
 }

@@ -23,12 +23,14 @@ void LogMembership::Look(const std::vector<raft::Entry>& entries) {
     ++next_;
     is_done_ = next_ > last_;
     if (entry.kind != raft::EntryKind::kCommand) continue;
-    // Nothing is logged before the Bootstrap: the first command is it, or there is none.
+    // Nothing is logged before the Bootstrap or Refound: the first command is it, or there is none.
     is_done_ = true;
     absl::StatusOr<state::Batch> batch = state::DecodeBatch(entry.payload);
     if (!batch.ok() || batch->commands.empty()) return;  // apply will end the process with a reason
     if (auto* bootstrap = std::get_if<state::Bootstrap>(&batch->commands.front())) {
       found_ = std::move(*bootstrap);
+    } else if (auto* refound = std::get_if<state::Refound>(&batch->commands.front())) {
+      found_ = std::move(refound->bootstrap);
     }
   }
 }

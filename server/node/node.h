@@ -29,6 +29,7 @@
 #include "absl/status/status.h"
 #include "consensus/raft/raft.h"
 #include "consensus/storage/log_job.h"
+#include "consensus/storage/snapshot_job.h"
 #include "protocol/base/ids.h"
 #include "protocol/base/time.h"
 #include "protocol/frame.h"
@@ -40,7 +41,8 @@ namespace lockd::node {
 
 class Node {
  public:
-  Node(NodeOptions options, raft::RecoveredLog recovered, LocalTime now);
+  Node(NodeOptions options, raft::RecoveredLog recovered, LocalTime now,
+       RecoveredSnapshots snapshots = {});
   ~Node();
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
@@ -70,9 +72,12 @@ class Node {
   // As OnClientPartial.
   void OnPeerPartial(PeerLinkId link);
   void OnPeerClosed(PeerLinkId link);
-  // The link to this member broke and dialling it again was refused at once: its process is gone.
-  // A hint that a leader died, for speed only; never call it for a mere time-out.
+  // Dialling this member was refused: nobody listens there. Where links to it existed and have all
+  // broken, its process is gone, which is a hint that a leader died, for speed only. Never call it
+  // for a mere time-out.
   void OnPeerRefused(NodeId peer);
+  // Who is at the other end; zero where that is not known.
+  [[nodiscard]] NodeId PeerOf(PeerLinkId link) const;
   [[nodiscard]] size_t PeerFrameBytesMax(PeerLinkId link) const;
   // Whether the link's other side has said a hello that was accepted.
   [[nodiscard]] bool PeerIsGreeted(PeerLinkId link) const;
@@ -80,22 +85,36 @@ class Node {
   // -- disk --
   void OnWriteDone(storage::LogWriteDone done);
   void OnReadDone(storage::LogReadDone done);
+  void OnSnapshotJobDone(const storage::SnapshotJobDone& done);
   // What the disk has left, as measured now and then.
   void OnFreeBytes(uint64_t free_bytes);
 
   // -- time, last in each turn --
   void OnTime(LocalTime now, WallTime wall_now);
-  // An orderly stop begins: connections are told to go elsewhere and closed, no new work is taken.
-  // The node still takes part in consensus until the rim lets go of it.
+  // An orderly stop begins. A leader first hands its leadership over, for at most an election
+  // timeout, while requests wait. Then connections are told to go elsewhere and closed, no new work
+  // is taken, and actions say has_stopped. The node still takes part in consensus until the rim
+  // lets go of it.
   void OnStop();
 
   [[nodiscard]] NodeActions TakeActions();
+
+  // Somebody wants a snapshot of the present state: it is taken as soon as can be.
+  void TakeSnapshot();
 
   void set_rim_status(const RimStatus& status);
 
   // -- for checks (simulator, tests) and the rim's health line --
   [[nodiscard]] const raft::Raft& raft() const;
   [[nodiscard]] const state::LockDatabase& database() const;
+  // The state is still being read from its snapshot: what database() shows is nothing yet.
+  [[nodiscard]] bool is_loading() const;
+  // The newest snapshot that this node has, by the entry that it is the state after; zero: none.
+  [[nodiscard]] raft::Index snapshot_index() const;
+  [[nodiscard]] uint64_t snapshots_taken() const;
+  [[nodiscard]] uint64_t snapshots_received() const;
+  // Points at which this node, as the leader, found that no majority has one state.
+  [[nodiscard]] uint64_t digest_alarms() const;
   // Has not been part of a cluster yet: takes no part in elections and acknowledges nothing.
   [[nodiscard]] bool is_forming() const;
   // Leads, and answers requests: all that was committed before its election is applied.

@@ -27,15 +27,18 @@ void Outbox::CloseClient(ConnectionId connection) {
 void Outbox::SendToPeer(PeerLinkId link, const FrameHeader& header,
                         const google::protobuf::MessageLite& message) {
   PeerOutput& output = OfPeer(link);
-  if (!output.close) AppendFrame(output.bytes, header, message);
+  if (output.close) return;
+  const size_t before = output.bytes.size();
+  AppendFrame(output.bytes, header, message);
+  peer_bytes_ += output.bytes.size() - before;
 }
 
 void Outbox::ClosePeer(PeerLinkId link) {
   OfPeer(link).close = true;
 }
 
-void Outbox::Die(int exit_status, std::string message) {
-  if (!actions_.fatal) actions_.fatal = Fatal{exit_status, std::move(message)};
+void Outbox::Die(Fatal fatal) {
+  if (!actions_.fatal) actions_.fatal = std::move(fatal);
 }
 
 NodeActions Outbox::Take(LocalTime next_wakeup) {
@@ -45,6 +48,7 @@ NodeActions Outbox::Take(LocalTime next_wakeup) {
   actions_.fatal = taken.fatal;
   clients_.clear();
   peers_.clear();
+  peer_bytes_ = 0;
   return taken;
 }
 

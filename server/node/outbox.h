@@ -28,12 +28,21 @@ class Outbox {
   void SendToPeer(PeerLinkId link, const FrameHeader& header,
                   const google::protobuf::MessageLite& message);
   void ClosePeer(PeerLinkId link);
+  // What this turn has for peers so far.
+  [[nodiscard]] size_t peer_bytes() const { return peer_bytes_; }
 
   void StartDisk(DiskJob job) { actions_.disk.push_back(std::move(job)); }
+  void StartSnapshotJob(storage::SnapshotJob job) {
+    actions_.snapshot_jobs.push_back(std::move(job));
+  }
+  void Discard(node::Discard state) { actions_.discards.push_back(std::move(state)); }
   void Note(std::string text) { actions_.notes.push_back({false, std::move(text)}); }
   void Warn(std::string text) { actions_.notes.push_back({true, std::move(text)}); }
   // The first reason to end counts.
-  void Die(int exit_status, std::string message);
+  void Die(int exit_status, std::string message) {
+    Die({.exit_status = exit_status, .message = std::move(message)});
+  }
+  void Die(Fatal fatal);
   [[nodiscard]] bool is_dying() const { return actions_.fatal.has_value(); }
 
   [[nodiscard]] NodeActions Take(LocalTime next_wakeup);
@@ -46,6 +55,7 @@ class Outbox {
   // Places in actions_.clients and actions_.peers.
   absl::flat_hash_map<ConnectionId, size_t> clients_;
   absl::flat_hash_map<PeerLinkId, size_t> peers_;
+  size_t peer_bytes_ = 0;  // sum over actions_.peers
 };
 
 }  // namespace lockd::node

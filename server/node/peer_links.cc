@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -20,6 +21,11 @@ template <typename Message>
   return message->ParseFromArray(frame.payload.data(), static_cast<int>(frame.payload.size()));
 }
 
+std::optional<raft::SnapshotId> RestoredFrom(const pb::PeerHello& hello) {
+  if (!hello.has_restored_from()) return std::nullopt;
+  return SnapshotFromWire(hello.restored_from());
+}
+
 PeerClaim ClaimOf(const pb::PeerHello& hello) {
   return {.node_id = NodeId{hello.node_id()},
           .cluster_name = hello.cluster_name(),
@@ -30,24 +36,30 @@ PeerClaim ClaimOf(const pb::PeerHello& hello) {
           .your_incarnation = Incarnation{hello.your_incarnation()},
           .client_address = hello.client_address(),
           .peer_address = hello.peer_address(),
-          .feature_level_max = std::max(uint32_t{1}, hello.feature_level_max())};
+          .feature_level_max = std::max(uint32_t{1}, hello.feature_level_max()),
+          .removed_you = hello.removed_you(),
+          .restored_from = RestoredFrom(hello)};
 }
 
 }  // namespace
 
 void PeerLinks::OnDialed(NodeId peer, PeerLinkId id) {
-  Link& link = links_[id];
-  link =
-      Link{.is_dialed = true, .peer = peer, .is_greeted = false, .said = {}, .hello_deadline = {}};
-  CloseOlder(id, link);
-  SayHello(id, link);
+  links_[id] = Link{.is_dialed = true,
+                    .peer = peer,
+                    .is_greeted = false,
+                    .features = 0,
+                    .said = {},
+                    .hello_deadline = {}};
+  refused_.erase(peer);
+  CloseOlder(id, links_[id]);
+  SayHello(id, links_[id]);  // the link may have moved: others are gone
 }
 
 void PeerLinks::OnAccepted(PeerLinkId id) {
   links_[id] = Link{};
 }
 
-std::optional<raft::Message> PeerLinks::OnFrame(PeerLinkId id, const FrameView& frame) {
+std::optional<PeerMessage> PeerLinks::OnFrame(PeerLinkId id, const FrameView& frame) {
   const auto place = links_.find(id);
   if (place == links_.end()) return std::nullopt;
   frame_deadlines_.OnWhole(id);
@@ -67,12 +79,27 @@ std::optional<raft::Message> PeerLinks::OnFrame(PeerLinkId id, const FrameView& 
   }
   // Not an offence: the sender cannot know what this node has applied, and whether it waits.
   if (!formation_.ListensTo(link.peer)) return std::nullopt;
-  absl::StatusOr<raft::Message> message = ParseRaftMessage(link.peer, options_.node_id, frame);
-  if (!message.ok()) {
-    Refuse(id, pb::ERROR_CODE_PROTOCOL, std::string(message.status().message()));
-    return std::nullopt;
+  return ReadMessage(id, link, frame);
+}
+
+std::optional<PeerMessage> PeerLinks::ReadMessage(PeerLinkId id, const Link& link,
+                                                  const FrameView& frame) {
+  std::optional<PeerMessage> read;
+  absl::Status status;
+  if (IsDigestFrame(frame.header.opcode)) {
+    const absl::StatusOr<std::optional<DigestMessage>> message =
+        ParseDigestMessage(link.peer, options_.node_id, frame);
+    if (message.ok() && message->has_value()) {
+      read.emplace(std::in_place_type<DigestMessage>, **message);
+    }
+    status = message.status();
+  } else {
+    absl::StatusOr<raft::Message> message = ParseRaftMessage(link.peer, options_.node_id, frame);
+    if (message.ok()) read.emplace(std::in_place_type<raft::Message>, *std::move(message));
+    status = message.status();
   }
-  return *std::move(message);
+  if (!status.ok()) Refuse(id, pb::ERROR_CODE_PROTOCOL, std::string(status.message()));
+  return read;
 }
 
 void PeerLinks::OnHello(PeerLinkId id, Link& link, const FrameView& frame) {
@@ -116,10 +143,13 @@ void PeerLinks::OnHello(PeerLinkId id, Link& link, const FrameView& frame) {
       Refuse(id, pb::ERROR_CODE_WRONG_CLUSTER, verdict.message);
       return;
     case Verdict::Kind::kFatal:
+    case Verdict::Kind::kRemoved:
       outbox_.Die(17, verdict.message);
       return;
   }
   link.is_greeted = true;
+  link.features = hello.features();
+  refused_.erase(claim.node_id);
   link.hello_deadline.reset();
   warned_.erase(claim.node_id);
   if (is_first) CloseOlder(id, link);
@@ -143,6 +173,18 @@ void PeerLinks::OnGarbage(PeerLinkId id, const absl::Status& error) {
 bool PeerLinks::IsGreeted(PeerLinkId id) const {
   const auto place = links_.find(id);
   return place != links_.end() && place->second.is_greeted;
+}
+
+bool PeerLinks::IsGone(NodeId peer) const {
+  return refused_.contains(peer) &&
+         std::none_of(links_.begin(), links_.end(), [peer](const auto& entry) {
+           return entry.second.peer == peer && (entry.second.is_dialed || entry.second.is_greeted);
+         });
+}
+
+NodeId PeerLinks::PeerOf(PeerLinkId id) const {
+  const auto place = links_.find(id);
+  return place == links_.end() ? NodeId{0} : place->second.peer;
 }
 
 size_t PeerLinks::FrameBytesMax(PeerLinkId id) const {
@@ -184,7 +226,8 @@ PeerLinks::News PeerLinks::NewsFor(const Link& link) const {
   News news{.cluster_id = formation_.cluster_id(),
             .your_incarnation = {},
             .has_log = has_log_,
-            .has_term = !term_.is_zero()};
+            .has_term = !term_.is_zero(),
+            .removed_you = !link.peer.is_zero() && formation_.IsRemoved(link.peer)};
   // Without a cluster id there is no cluster that could have registered anybody: what the log holds
   // may yet be replaced.
   if (!news.cluster_id.is_zero()) {
@@ -201,6 +244,7 @@ void PeerLinks::SayHello(PeerLinkId id, Link& link) {
   hello.set_magic(kPeerMagic);
   hello.set_version_min(kProtocolVersionMin);
   hello.set_version_max(kProtocolVersionMax);
+  hello.set_features(kPeerFeatureDigests);
   hello.set_cluster_id(news.cluster_id.value());
   hello.set_cluster_name(options_.cluster_name);
   hello.set_node_id(options_.node_id.value());
@@ -213,6 +257,8 @@ void PeerLinks::SayHello(PeerLinkId id, Link& link) {
   hello.set_feature_level_max(state::kFeatureLevelMax);
   if (link.is_dialed) hello.set_to_node_id(link.peer.value());
   hello.set_is_answer(!link.is_dialed);
+  hello.set_removed_you(news.removed_you);
+  if (options_.restored_from) SetSnapshot(*options_.restored_from, hello.mutable_restored_from());
   outbox_.SendToPeer(id, HeaderOf(Opcode::kHello, link.is_dialed ? 0 : kFlagReply), hello);
 }
 
@@ -263,13 +309,22 @@ void PeerLinks::Warn(const Link& link, const std::string& text) {
   outbox_.Warn(others == 0 ? text : absl::StrCat(text, " (and ", others, " others)"));
 }
 
+absl::btree_map<PeerLinkId, PeerLinks::Link>::const_iterator PeerLinks::LinkTo(NodeId peer) const {
+  const auto found = std::find_if(links_.begin(), links_.end(), [peer](const auto& each) {
+    return each.second.is_dialed && each.second.is_greeted && each.second.peer == peer;
+  });
+  return found == links_.end() || formation_.ListensTo(peer) ? found : links_.end();
+}
+
 void PeerLinks::Send(const raft::Message& message) {
-  for (const auto& [id, link] : links_) {
-    if (link.is_dialed && link.is_greeted && link.peer == message.to) {
-      if (formation_.ListensTo(link.peer)) SendRaftMessage(message, id, outbox_);
-      return;
-    }
-  }
+  const auto link = LinkTo(message.to);
+  if (link != links_.end()) SendRaftMessage(message, link->first, outbox_);
+}
+
+void PeerLinks::Send(const DigestMessage& message) {
+  const auto link = LinkTo(message.to);
+  if (link == links_.end() || (link->second.features & kPeerFeatureDigests) == 0) return;
+  SendDigestMessage(message, link->first, outbox_);
 }
 
 }  // namespace lockd::node

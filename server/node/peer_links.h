@@ -11,9 +11,12 @@
 #define LOCKD_SERVER_NODE_PEER_LINKS_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <variant>
 
 #include "absl/container/btree_map.h"
 #include "absl/status/status.h"
@@ -22,12 +25,16 @@
 #include "protocol/frame.h"
 #include "protocol/lock.pb.h"
 #include "protocol/raft.pb.h"
+#include "server/node/digest_wire.h"
 #include "server/node/formation.h"
 #include "server/node/frame_deadlines.h"
 #include "server/node/outbox.h"
 #include "server/node/types.h"
 
 namespace lockd::node {
+
+// What nodes say to each other when they know each other.
+using PeerMessage = std::variant<raft::Message, DigestMessage>;
 
 class PeerLinks {
  public:
@@ -40,10 +47,18 @@ class PeerLinks {
 
   void OnDialed(NodeId peer, PeerLinkId link);
   void OnAccepted(PeerLinkId link);
-  // The Raft message in the frame, if it is one that counts.
-  [[nodiscard]] std::optional<raft::Message> OnFrame(PeerLinkId link, const FrameView& frame);
+  // The message in the frame, if it is one that counts.
+  [[nodiscard]] std::optional<PeerMessage> OnFrame(PeerLinkId link, const FrameView& frame);
   void OnGarbage(PeerLinkId link, const absl::Status& error);
   void OnClosed(PeerLinkId link) { Forget(link); }
+  // Dialling it was refused. (Zero: an address whose node is not known.)
+  void OnRefused(NodeId peer) {
+    if (!peer.is_zero()) refused_.insert(peer);
+  }
+  // There is no link with this node, in either direction, and since there was one the last attempt
+  // to dial it was refused: nobody is there. A link that breaks says nothing by itself.
+  [[nodiscard]] bool IsGone(NodeId peer) const;
+  [[nodiscard]] NodeId PeerOf(PeerLinkId id) const;
   // A piece of a frame was left.
   void OnPartial(PeerLinkId link) {
     if (links_.contains(link)) frame_deadlines_.OnPartial(link);
@@ -59,8 +74,10 @@ class PeerLinks {
   // When OnTime has something to do; kNeverLocal: nothing.
   [[nodiscard]] LocalTime NextDeadline() const;
 
-  // Dropped when there is no good link: the core expects messages to be lost.
+  // Dropped when there is no good link: the core expects messages to be lost, and so does the
+  // digest watch. Its messages are dropped too when the other side does not know them.
   void Send(const raft::Message& message);
+  void Send(const DigestMessage& message);
 
  private:
   // What may change in a hello during a run. A term alone is not news, only that there is one.
@@ -69,19 +86,26 @@ class PeerLinks {
     Incarnation your_incarnation;
     bool has_log = false;
     bool has_term = false;
+    bool removed_you = false;
     friend bool operator==(const News&, const News&) = default;
   };
   struct Link {
     bool is_dialed = false;
     NodeId peer;               // dialled: from the start; accepted: from its hello on
     bool is_greeted = false;   // its hello has been accepted
+    uint64_t features = 0;     // as its hello named them
     std::optional<News> said;  // by the hello last sent
     std::optional<LocalTime> hello_deadline;
   };
 
+  // The frame is of a link that may carry messages.
+  [[nodiscard]] std::optional<PeerMessage> ReadMessage(PeerLinkId id, const Link& link,
+                                                       const FrameView& frame);
   void OnHello(PeerLinkId id, Link& link, const FrameView& frame);
   void OnReason(PeerLinkId id, const Link& link, const FrameView& frame);
   [[nodiscard]] News NewsFor(const Link& link) const;
+  // The good link to this node that messages leave on, as a place in links_.
+  [[nodiscard]] absl::btree_map<PeerLinkId, Link>::const_iterator LinkTo(NodeId peer) const;
   // Unless it would say the same as the last one.
   void SayHello(PeerLinkId id, Link& link);
   void Refuse(PeerLinkId id, pb::ErrorCode code, const std::string& message);
@@ -99,6 +123,7 @@ class PeerLinks {
   bool has_log_ = false;
   raft::Term term_;
   absl::btree_map<PeerLinkId, Link> links_;
+  std::set<NodeId> refused_;  // when dialled last; not since a link with it came up
   FrameDeadlines<PeerLinkId> frame_deadlines_;
   std::map<NodeId, std::string> warned_;  // last text, by member
   struct {

@@ -25,6 +25,7 @@ std::pair<Opcode, pb::VoteRequest> ToWire(const raft::VoteRequest& body) {
   wire.set_campaign_term(body.campaign_term.value());
   wire.set_last_index(body.last_index.value());
   wire.set_last_term(body.last_term.value());
+  wire.set_is_transfer(body.is_transfer);
   return {Opcode::kVote, std::move(wire)};
 }
 
@@ -77,13 +78,34 @@ std::pair<Opcode, pb::HeartbeatReply> ToWire(const raft::HeartbeatReply& body) {
   return {Opcode::kHeartbeatReply, std::move(wire)};
 }
 
+std::pair<Opcode, pb::TimeoutNow> ToWire(const raft::TimeoutNow& /*body*/) {
+  return {Opcode::kTimeoutNow, pb::TimeoutNow()};
+}
+
+std::pair<Opcode, pb::SnapshotChunk> ToWire(const raft::SnapshotChunk& body) {
+  pb::SnapshotChunk wire;
+  SetSnapshot(body.snapshot, wire.mutable_snapshot());
+  wire.set_offset(body.offset);
+  wire.set_bytes(body.bytes);
+  return {Opcode::kSnapshotChunk, std::move(wire)};
+}
+
+std::pair<Opcode, pb::SnapshotChunkReply> ToWire(const raft::SnapshotChunkReply& body) {
+  pb::SnapshotChunkReply wire;
+  SetSnapshot(body.snapshot, wire.mutable_snapshot());
+  wire.set_next_offset(body.next_offset);
+  wire.set_installed(body.installed);
+  return {Opcode::kSnapshotChunkReply, std::move(wire)};
+}
+
 // -- wire to core --
 
 std::optional<raft::MessageBody> FromWire(const pb::VoteRequest& wire) {
   return raft::VoteRequest{.pre_vote = wire.pre_vote(),
                            .campaign_term = Term{wire.campaign_term()},
                            .last_index = Index{wire.last_index()},
-                           .last_term = Term{wire.last_term()}};
+                           .last_term = Term{wire.last_term()},
+                           .is_transfer = wire.is_transfer()};
 }
 
 std::optional<raft::MessageBody> FromWire(const pb::VoteReply& wire) {
@@ -127,6 +149,22 @@ std::optional<raft::MessageBody> FromWire(const pb::HeartbeatReply& wire) {
   return raft::HeartbeatReply{.round = wire.round()};
 }
 
+std::optional<raft::MessageBody> FromWire(const pb::TimeoutNow& /*wire*/) {
+  return raft::TimeoutNow{};
+}
+
+std::optional<raft::MessageBody> FromWire(pb::SnapshotChunk& wire) {
+  return raft::SnapshotChunk{.snapshot = SnapshotFromWire(wire.snapshot()),
+                             .offset = wire.offset(),
+                             .bytes = std::move(*wire.mutable_bytes())};
+}
+
+std::optional<raft::MessageBody> FromWire(const pb::SnapshotChunkReply& wire) {
+  return raft::SnapshotChunkReply{.snapshot = SnapshotFromWire(wire.snapshot()),
+                                  .next_offset = wire.next_offset(),
+                                  .installed = wire.installed()};
+}
+
 template <typename Wire>
 absl::StatusOr<raft::Message> Parse(NodeId from, NodeId to, const FrameView& frame) {
   Wire wire;
@@ -142,6 +180,22 @@ absl::StatusOr<raft::Message> Parse(NodeId from, NodeId to, const FrameView& fra
 }
 
 }  // namespace
+
+void SetSnapshot(const raft::SnapshotId& snapshot, pb::SnapshotId* wire) {
+  wire->set_base_index(snapshot.base.index.value());
+  wire->set_base_term(snapshot.base.term.value());
+  wire->set_base_time_ms(snapshot.base.time.value());
+  wire->set_bytes(snapshot.bytes);
+  wire->set_checksum(snapshot.checksum);
+}
+
+raft::SnapshotId SnapshotFromWire(const pb::SnapshotId& wire) {
+  return {.base = {.index = Index{wire.base_index()},
+                   .term = Term{wire.base_term()},
+                   .time = ClusterTime{wire.base_time_ms()}},
+          .bytes = wire.bytes(),
+          .checksum = wire.checksum()};
+}
 
 void SendRaftMessage(const raft::Message& message, PeerLinkId link, Outbox& outbox) {
   std::visit(
@@ -167,6 +221,12 @@ absl::StatusOr<raft::Message> ParseRaftMessage(NodeId from, NodeId to, const Fra
       return Parse<pb::Heartbeat>(from, to, frame);
     case Opcode::kHeartbeatReply:
       return Parse<pb::HeartbeatReply>(from, to, frame);
+    case Opcode::kTimeoutNow:
+      return Parse<pb::TimeoutNow>(from, to, frame);
+    case Opcode::kSnapshotChunk:
+      return Parse<pb::SnapshotChunk>(from, to, frame);
+    case Opcode::kSnapshotChunkReply:
+      return Parse<pb::SnapshotChunkReply>(from, to, frame);
     default:
       return absl::InvalidArgumentError(absl::StrCat("a frame of kind ",
                                                      static_cast<int>(frame.header.opcode),

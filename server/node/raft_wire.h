@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "consensus/raft/types.h"
 #include "protocol/frame.h"
+#include "protocol/raft.pb.h"
 #include "server/node/outbox.h"
 #include "server/node/types.h"
 
@@ -21,6 +22,10 @@ void SendRaftMessage(const raft::Message& message, PeerLinkId link, Outbox& outb
 // message means is for the core to judge.
 [[nodiscard]] absl::StatusOr<raft::Message> ParseRaftMessage(NodeId from, NodeId to,
                                                              const FrameView& frame);
+
+// As it stands in messages of both kinds, and in a hello.
+void SetSnapshot(const raft::SnapshotId& snapshot, pb::SnapshotId* wire);
+[[nodiscard]] raft::SnapshotId SnapshotFromWire(const pb::SnapshotId& wire);
 
 }  // namespace lockd::node
 

@@ -106,7 +106,13 @@ void Reads::OnApplied() {
 }
 
 void Reads::AnswerStale(std::optional<int64_t> age_ms) {
-  for (const Read& read : std::exchange(stale_, {})) Answer(read, age_ms.value_or(-1));
+  for (const Read& read : std::exchange(stale_, {})) {
+    if (context_.is_loading) {
+      connections_.ReplyNotServing(read.request);
+    } else {
+      Answer(read, age_ms.value_or(-1));
+    }
+  }
 }
 
 void Reads::FailAll() {
@@ -130,7 +136,7 @@ void Reads::AnswerGetLock(const RequestRef& request, const pb::GetLockRequest& q
   pb::GetLockReply reply;
   FillStamp(context_, reply.mutable_stamp());
   reply.set_age_ms(age_ms);
-  FillLock(context_.database.GetLock(query.name()), reply.mutable_lock());
+  FillLock(context_.database->GetLock(query.name()), reply.mutable_lock());
   connections_.Reply(request, reply);
 }
 
@@ -145,8 +151,8 @@ void Reads::AnswerListLocks(const RequestRef& request, const pb::ListLocksReques
   int pieces = 0;
   do {
     std::vector<state::LockView> piece;
-    cursor = context_.database.ListLocks(query.prefix(), cursor,
-                                         std::min(kPiece, count_max - count), &piece);
+    cursor = context_.database->ListLocks(query.prefix(), cursor,
+                                          std::min(kPiece, count_max - count), &piece);
     for (const state::LockView& view : piece) FillLock(view, reply.add_locks());
     count += piece.size();
   } while (cursor != 0 && count < count_max && ++pieces < kPiecesMax &&
@@ -166,7 +172,7 @@ void Reads::AnswerListSessions(const RequestRef& request, const pb::ListSessions
   int pieces = 0;
   do {
     std::vector<state::SessionView> piece;
-    cursor = context_.database.ListSessions(cursor, std::min(kPiece, count_max - count), &piece);
+    cursor = context_.database->ListSessions(cursor, std::min(kPiece, count_max - count), &piece);
     for (const state::SessionView& view : piece) FillSession(view, reply.add_sessions());
     count += piece.size();
   } while (cursor != 0 && count < count_max && ++pieces < kPiecesMax &&

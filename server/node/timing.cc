@@ -43,7 +43,9 @@ raft::Options Timing::RaftOptions(const NodeOptions& options) const {
   constexpr size_t kCommandBytesMax = 512 * 1024;
   raft.uncommitted_bytes_max =
       2 * options.uncommitted_bytes_max + 4 * options.batch_bytes_max + kCommandBytesMax;
-  raft.apply_bytes_max = 256 * 1024;
+  raft.apply_bytes_max = kApplyBytesPerTurn;
+  raft.append_bytes_max = kAppendBytesMax;
+  raft.send_bytes_max = kAppendBytesMax;
   return raft;
 }
 

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "protocol/base/bytes.h"
 #include "protocol/base/check.h"
+#include "server/state/fields.h"
 
 namespace lockd::state {
 namespace {
@@ -30,80 +31,11 @@ enum class CommandKind : uint8_t {
   kRegisterMember = 65,
   kSetSettings = 66,
   kSetFeatureLevel = 67,
-};
-
-// Field visitors: `Fields(io, struct)` below lists the fields of each command once, and both the
-// writer and the reader walk that one list, so that they cannot disagree.
-
-class FieldWriter {
- public:
-  explicit FieldWriter(std::string& to) : to_(to) {}
-
-  void Number(const uint64_t& value) { AppendLittle(to_, value); }
-  void Number(const int64_t& value) { AppendLittle(to_, static_cast<uint64_t>(value)); }
-  void Level(const uint32_t& value) { AppendLittle(to_, value); }
-  template <typename Tag, typename Rep>
-  void Number(const StrongInt<Tag, Rep>& value) {
-    Number(value.value());
-  }
-  void Mode(const LockMode& mode) { AppendLittle(to_, static_cast<uint8_t>(mode)); }
-  void Bytes(const std::string& bytes) {
-    Count(bytes.size());
-    to_.append(bytes);
-  }
-  template <typename T, typename Each>
-  void List(const std::vector<T>& list, Each each) {
-    Count(list.size());
-    for (const T& item : list) each(item);
-  }
-
- private:
-  void Count(size_t count) {
-    LOCKD_CHECK(count <= 0xffff, "a command field of ", count, " elements");
-    AppendLittle(to_, static_cast<uint16_t>(count));
-  }
-
-  std::string& to_;
-};
-
-class FieldReader {
- public:
-  explicit FieldReader(absl::string_view bytes) : reader_(bytes) {}
-
-  void Number(uint64_t& value) { value = reader_.U64(); }
-  void Number(int64_t& value) { value = static_cast<int64_t>(reader_.U64()); }
-  void Level(uint32_t& value) { value = reader_.U32(); }
-  template <typename Tag, typename Rep>
-  void Number(StrongInt<Tag, Rep>& value) {
-    Rep rep{};
-    Number(rep);
-    value = StrongInt<Tag, Rep>(rep);
-  }
-  void Mode(LockMode& mode) { mode = static_cast<LockMode>(reader_.U8()); }
-  void Bytes(std::string& bytes) {
-    const absl::string_view taken = reader_.Bytes(reader_.U16());
-    bytes.assign(taken.data(), taken.size());
-  }
-  template <typename T, typename Each>
-  void List(std::vector<T>& list, Each each) {
-    const size_t count = reader_.U16();
-    list.clear();
-    // Grows as elements turn out to be there, so that a count alone allocates nothing.
-    for (size_t i = 0; i < count && reader_.ok(); ++i) each(list.emplace_back());
-  }
-
-  [[nodiscard]] bool AtEnd() const { return reader_.AtEnd(); }
-
- private:
-  ByteReader reader_;
+  kChangeMembers = 68,
+  kRefound = 69,
 };
 
 // One list of fields for each struct, in the order of types.h. `T` is const when writing.
-
-template <typename IO, typename List>
-void NumberList(IO& io, List& list) {
-  io.List(list, [&io](auto& number) { io.Number(number); });
-}
 
 template <typename IO, typename T>
 void MutationFields(IO& io, T& m) {
@@ -115,24 +47,11 @@ void MutationFields(IO& io, T& m) {
 }
 
 template <typename IO, typename T>
-void SettingsFields(IO& io, T& s) {
-  io.Number(s.session_ttl_ms_min);
-  io.Number(s.session_ttl_ms_max);
-  io.Number(s.grace_ms_min);
-  io.Number(s.sessions_max);
-  io.Number(s.locks_max);
-  io.Number(s.waiters_max);
-  io.Number(s.locks_per_session_max);
-  io.Number(s.waiters_per_session_max);
-  io.Number(s.cleanup_holds_max);
-}
-
-template <typename IO, typename T>
-void MemberFields(IO& io, T& m) {
-  io.Number(m.node_id);
-  io.Bytes(m.peer_address);
-  io.Bytes(m.client_address);
-  io.Number(m.incarnation);
+void BootstrapFields(IO& io, T& b) {
+  io.Number(b.cluster_id);
+  io.Level(b.feature_level);
+  SettingsFields(io, b.settings);
+  io.List(b.members, [&io](auto& member) { MemberFields(io, member); });
 }
 
 // Calls `fields(io, command)` for the struct; selected by the command's type.
@@ -160,7 +79,7 @@ struct CommandFields {
     } else if constexpr (std::is_same_v<C, Acquire>) {
       MutationFields(io, c.mutation);
       io.Bytes(c.name);
-      io.Mode(c.mode);
+      io.Enum(c.mode);
       io.Number(c.wait_ms);
       io.Number(c.max_hold_ms);
     } else if constexpr (std::is_same_v<C, Release>) {
@@ -176,17 +95,22 @@ struct CommandFields {
       io.Number(c.watermark);
       NumberList(io, c.live_acquires);
     } else if constexpr (std::is_same_v<C, Bootstrap>) {
-      io.Number(c.cluster_id);
-      io.Level(c.feature_level);
-      SettingsFields(io, c.settings);
-      io.List(c.members, [&io](auto& member) { MemberFields(io, member); });
+      BootstrapFields(io, c);
     } else if constexpr (std::is_same_v<C, RegisterMember>) {
       MemberFields(io, c.member);
     } else if constexpr (std::is_same_v<C, SetSettings>) {
       SettingsFields(io, c.settings);
-    } else {
-      static_assert(std::is_same_v<C, SetFeatureLevel>);
+    } else if constexpr (std::is_same_v<C, SetFeatureLevel>) {
       io.Level(c.feature_level);
+    } else if constexpr (std::is_same_v<C, ChangeMembers>) {
+      NumberList(io, c.voters);
+      NumberList(io, c.outgoing);
+      NumberList(io, c.learners);
+      io.List(c.added, [&io](auto& member) { MemberFields(io, member); });
+    } else {
+      static_assert(std::is_same_v<C, Refound>);
+      BootstrapFields(io, c.bootstrap);
+      io.Number(c.numbers_from);
     }
   }
 };
@@ -230,6 +154,12 @@ CommandKind KindOf(const SetSettings&) {
 CommandKind KindOf(const SetFeatureLevel&) {
   return CommandKind::kSetFeatureLevel;
 }
+CommandKind KindOf(const ChangeMembers&) {
+  return CommandKind::kChangeMembers;
+}
+CommandKind KindOf(const Refound&) {
+  return CommandKind::kRefound;
+}
 
 template <typename T>
 bool DecodeAs(absl::string_view payload, Command* command) {
@@ -267,6 +197,10 @@ bool DecodePayload(CommandKind kind, absl::string_view payload, Command* command
       return DecodeAs<SetSettings>(payload, command);
     case CommandKind::kSetFeatureLevel:
       return DecodeAs<SetFeatureLevel>(payload, command);
+    case CommandKind::kChangeMembers:
+      return DecodeAs<ChangeMembers>(payload, command);
+    case CommandKind::kRefound:
+      return DecodeAs<Refound>(payload, command);
   }
   return false;
 }

@@ -56,7 +56,8 @@ struct Batch {
 // What the leader checks before proposing: sizes, ranges, the right kind of numbers. The message
 // names the field, the value and the allowed range. Apply refuses (kInvalid) exactly what this
 // refuses under the settings at that point of the log, so a change of these rules is a change of
-// what logged commands mean and needs a new feature level.
+// what logged commands mean and needs a new feature level. (Some commands may be refused for what
+// the state is; of a ChangeMembers that is LockDatabase::CheckChange's to say.)
 [[nodiscard]] absl::Status ValidateCommand(const Command& command, const Settings& settings);
 
 }  // namespace lockd::state

@@ -8,7 +8,8 @@
 //
 // The hash is SipHash-1-3 with 128 bits of output (Aumasson and Bernstein) under a fixed key: it
 // guards against bugs and broken memory, not against an attacker. The key holds kDigestVersion,
-// which changes with any canonical form.
+// which changes with any canonical form. It stays when there are only new kinds of records for
+// what could not be before: all old states keep their digest, and with it their snapshots.
 //
 // Threading: pure value.
 #ifndef LOCKD_SERVER_STATE_DIGEST_H_
@@ -22,7 +23,7 @@
 
 namespace lockd::state {
 
-inline constexpr uint64_t kDigestVersion = 1;
+inline constexpr uint64_t kDigestVersion = 2;
 
 // What a contribution is the hash of; the first word of its canonical bytes.
 enum class DigestTag : uint64_t {
@@ -35,6 +36,9 @@ enum class DigestTag : uint64_t {
   kOutcome,
   kHold,
   kWaiter,
+  // Only of members that are not as a Bootstrap makes them (members.h).
+  kRole,
+  kLastNodeId,
 };
 
 class Hasher {

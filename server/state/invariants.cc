@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "protocol/base/check.h"
+#include "server/state/members.h"
 
 namespace lockd::state {
 namespace {
@@ -209,9 +210,16 @@ bool IsAliveOrDue(const LockDatabase& db, uint32_t slot) {
           db.deadlines().Get(session.deadline_handle).time <= db.time());
 }
 
+// What it holds is freed after a lock-delay, which is as long as the longest TTL of all.
+bool IsDelayed(const Session& session) {
+  return session.ended && session.end_reason == SessionEndReason::kRefounded;
+}
+
 std::string OwnerSessionAlive(const LockDatabase& db) {
   return ForEachLock(db, [&](uint32_t, const LockRecord& lock) {
     if (IsAliveOrDue(db, lock.hold.session_slot)) return std::string();
+    const Session& session = db.sessions()[lock.hold.session_slot];
+    if (IsDelayed(session)) return std::string();
     return absl::StrCat(NameOf(lock), " is held by session ", lock.hold.session);
   });
 }
@@ -232,6 +240,14 @@ std::string AcquireHasOneState(const LockDatabase& db) {
   });
 }
 
+std::string SettledIsBare(const LockDatabase& db) {
+  return ForEachSession(db, [](uint32_t, const Session& session) {
+    if (!session.settled) return std::string();
+    if (session.ended && session.acquires.empty() && session.remembers()) return std::string();
+    return absl::StrCat("session ", session.id, " has ", session.acquires.size(), " acquires");
+  });
+}
+
 std::string GrantNotInTheFuture(const LockDatabase& db) {
   return ForEachLock(db, [&](uint32_t, const LockRecord& lock) {
     if (lock.hold.granted_at <= db.time()) return std::string();
@@ -241,7 +257,8 @@ std::string GrantNotInTheFuture(const LockDatabase& db) {
 
 std::string LeaseBounded(const LockDatabase& db) {
   return ForEachSession(db, [&](uint32_t, const Session& session) {
-    const ClusterTime lease = db.time() + ServerDurationMs(session.ttl_ms);
+    const int64_t ttl_ms = IsDelayed(session) ? kDurationMsMax : session.ttl_ms;
+    const ClusterTime lease = db.time() + ServerDurationMs(ttl_ms);
     const ClusterTime grace = db.time() + ServerDurationMs(session.grace_ms);
     const bool is_bounded =
         session.deadline <= lease &&
@@ -313,7 +330,7 @@ std::string RepliesBounded(const LockDatabase& db) {
 std::string OutcomesFinal(const LockDatabase& db) {
   return ForEachSession(db, [](uint32_t, const Session& session) {
     for (const auto& [acquire, outcome] : session.outcomes) {
-      if (outcome.kind == AcquireOutcomeKind::kQueued) {
+      if (outcome.result.kind == AcquireOutcomeKind::kQueued) {
         return absl::StrCat("acquire ", acquire, " of session ", session.id);
       }
     }
@@ -357,22 +374,12 @@ std::string CheckArmed(const LockDatabase& db, uint32_t handle, const DeadlineQu
   return absl::StrCat("that of ", want.id, " is armed for ", is.time, " not ", want.time);
 }
 
-// One that ended and has nothing left to clean up is armed for when it is forgotten. One whose last
-// waiters were dropped by grants is moved on only when clean-up comes to it.
-ClusterTime SessionDeadline(const LockDatabase& db, const Session& session) {
-  const bool is_kept = session.ended && session.acquires.empty() &&
-                       db.deadlines().IsArmed(session.deadline_handle) &&
-                       db.deadlines().Get(session.deadline_handle).time == session.kept_until;
-  return is_kept ? session.kept_until : session.effective_deadline();
-}
-
 std::string DeadlinesArmed(const LockDatabase& db) {
   uint64_t armed = 0;
   std::string wrong = ForEachSession(db, [&](uint32_t slot, const Session& session) {
     ++armed;
-    return CheckArmed(
-        db, session.deadline_handle,
-        {SessionDeadline(db, session), session.id.value(), DeadlineKind::kSession, slot});
+    return CheckArmed(db, session.deadline_handle,
+                      {session.armed_deadline(), session.id.value(), DeadlineKind::kSession, slot});
   });
   if (!wrong.empty()) return wrong;
   wrong = ForEachLock(db, [&](uint32_t id, const LockRecord& lock) {
@@ -380,8 +387,7 @@ std::string DeadlinesArmed(const LockDatabase& db) {
     if (hold.max_hold_ms == 0) return std::string();
     ++armed;
     return CheckArmed(db, lock.deadline_handle,
-                      {hold.granted_at + ServerDurationMs(hold.max_hold_ms), hold.token.value(),
-                       DeadlineKind::kHold, id});
+                      {hold.deadline(), hold.token.value(), DeadlineKind::kHold, id});
   });
   if (!wrong.empty()) return wrong;
   wrong = ForEachWaiter(db, [&](uint32_t id, const WaiterRecord& waiter) {
@@ -410,10 +416,7 @@ std::string NoDeadlineInThePast(const LockDatabase& db) {
   });
   if (!wrong.empty()) return wrong;
   return ForEachLock(db, [&](uint32_t, const LockRecord& lock) {
-    const Hold& hold = lock.hold;
-    if (hold.max_hold_ms == 0 || hold.granted_at + ServerDurationMs(hold.max_hold_ms) > db.time()) {
-      return std::string();
-    }
+    if (lock.hold.deadline() > db.time()) return std::string();
     return NameOf(lock) + " is held beyond its maximum";
   });
 }
@@ -424,6 +427,23 @@ std::string MembersInOrder(const LockDatabase& db) {
       std::adjacent_find(members.begin(), members.end(),
                          [](const Member& a, const Member& b) { return a.node_id >= b.node_id; });
   return disorder == members.end() ? "" : absl::StrCat("node ", disorder->node_id);
+}
+
+std::string MembersBounded(const LockDatabase& db) {
+  const size_t count = db.members().size();
+  return count <= kMembersMax ? "" : absl::StrCat("there are ", count);
+}
+
+std::string MembersHaveVoters(const LockDatabase& db) {
+  return db.members().empty() || HaveVoters(db.members()) ? "" : "nobody could be elected";
+}
+
+std::string NodeIdsBelowLast(const LockDatabase& db) {
+  if (db.members().empty()) return "";
+  const NodeId highest = db.members().back().node_id;
+  return highest <= db.last_node_id()
+             ? ""
+             : absl::StrCat("node ", highest, " is above ", db.last_node_id());
 }
 
 std::string DigestExact(const LockDatabase& db) {
@@ -455,6 +475,7 @@ constexpr std::array kInvariants = {
     Invariant{"OwnerSessionAlive", OwnerSessionAlive},
     Invariant{"WaiterSessionAlive", WaiterSessionAlive},
     Invariant{"AcquireHasOneState", AcquireHasOneState},
+    Invariant{"SettledIsBare", SettledIsBare},
     Invariant{"GrantNotInTheFuture", GrantNotInTheFuture},
     Invariant{"LeaseBounded", LeaseBounded},
     Invariant{"TokensUnique", TokensUnique},
@@ -466,6 +487,9 @@ constexpr std::array kInvariants = {
     Invariant{"DeadlinesArmed", DeadlinesArmed},
     Invariant{"NoDeadlineInThePast", NoDeadlineInThePast},
     Invariant{"MembersInOrder", MembersInOrder},
+    Invariant{"MembersBounded", MembersBounded},
+    Invariant{"MembersHaveVoters", MembersHaveVoters},
+    Invariant{"NodeIdsBelowLast", NodeIdsBelowLast},
     Invariant{"DigestExact", DigestExact},
 };
 

@@ -15,9 +15,12 @@
 //   OneExclusiveOwner      a lock has one hold, of a mode that excludes all others
 //   OwnerKnowsHold         a hold's session exists and lists it, and the other way round
 //   WaiterKnowsAcquire     a waiter's session exists and lists it, and the other way round
-//   OwnerSessionAlive      the session of a hold is alive, or its clean-up is due
+//   OwnerSessionAlive      the session of a hold is alive, or its clean-up is due, or put off: the
+//                          lock-delay after a refounding
 //   WaiterSessionAlive     so is that of a waiter
 //   AcquireHasOneState     an acquire that waits has no outcome yet
+//   SettledIsBare          a session that is settled has ended, has no acquires and remembers
+//                          something
 //   GrantNotInTheFuture    no hold began after the time of the last entry
 //   LeaseBounded           no session outlives the TTL, grace or memory that it has from now
 // Numbers:
@@ -32,6 +35,9 @@
 //                          nothing else is
 //   NoDeadlineInThePast    what was due is cleaned up, unless the entry's budget was used up
 //   MembersInOrder         the cluster's members ascend
+//   MembersBounded         there are not too many
+//   MembersHaveVoters      somebody can be elected: each half of the members' roles has a voter
+//   NodeIdsBelowLast       no member has an id above the last one that was given
 //   DigestExact            the running digest is that of the records
 //
 // The walks are linear; on small states they take microseconds, and the simulator makes them after

@@ -11,6 +11,9 @@
 #include "absl/strings/match.h"
 #include "protocol/base/check.h"
 #include "server/state/command.h"
+#include "server/state/members.h"
+#include "server/state/snapshot_format.h"
+#include "server/state/snapshot_writer.h"
 
 namespace lockd::state {
 namespace {
@@ -51,6 +54,11 @@ const char* LimitName(LimitKind limit) {
   LOCKD_UNREACHABLE("limit ", static_cast<int>(limit));
 }
 
+LockDatabase::LockDatabase(const HashKey& hash_key, uint64_t numbers_drawn)
+    : counter_(numbers_drawn), locks_(&digest_sum_, hash_key) {}
+
+LockDatabase::~LockDatabase() = default;
+
 ApplyResult LockDatabase::Apply(ClusterTime time, absl::string_view payload) {
   LOCKD_CHECK(time >= time_, "cluster time goes back from ", time_, " to ", time);
   time_ = time;
@@ -86,6 +94,7 @@ CommandResult LockDatabase::Apply(const Bootstrap& command) {
   feature_level_ = command.feature_level;
   settings_ = command.settings;
   members_ = command.members;
+  last_node_id_ = members_.back().node_id;
   return {};
 }
 
@@ -114,6 +123,20 @@ CommandResult LockDatabase::Apply(const SetFeatureLevel& command) {
   CheckKnown(command.feature_level);
   feature_level_ = command.feature_level;
   return {};
+}
+
+CommandResult LockDatabase::Apply(const ChangeMembers& command) {
+  if (!state::CheckChange(command, members_, last_node_id_).ok()) {
+    return Refused(Refusal::kInvalid);
+  }
+  members_ = MembersAfter(command, members_);
+  if (!command.added.empty()) last_node_id_ = command.added.back().node_id;
+  return {};
+}
+
+absl::Status LockDatabase::CheckChange(const ChangeMembers& change) const {
+  const absl::Status valid = ValidateCommand(change, settings_);
+  return valid.ok() ? state::CheckChange(change, members_, last_node_id_) : valid;
 }
 
 uint64_t LockDatabase::NextNumber() {
@@ -211,7 +234,44 @@ bool LockDatabase::HasBacklog() const {
   return NextDeadline() <= time_;
 }
 
+// ---- Snapshots
+
+void LockDatabase::BeginSnapshot() {
+  LOCKD_CHECK(snapshot_ == nullptr && !is_applying(), "a snapshot begins at a wrong moment");
+  const ClusterRecord cluster{time_,          wall_time_, counter_,     cluster_id_,
+                              feature_level_, settings_,  last_node_id_};
+  snapshot_ = std::make_unique<SnapshotWriter>(cluster, members_, digest(), &sessions_, &locks_);
+  sessions_.set_snapshot(snapshot_.get());
+  locks_.set_snapshot(snapshot_.get());
+}
+
+bool LockDatabase::NextSnapshotPiece(size_t bytes_max, std::string* piece) {
+  LOCKD_CHECK(snapshot_ != nullptr, "no snapshot is under way");
+  if (!snapshot_->NextPiece(bytes_max, piece)) return false;
+  CancelSnapshot();
+  return true;
+}
+
+void LockDatabase::CancelSnapshot() {
+  sessions_.set_snapshot(nullptr);
+  locks_.set_snapshot(nullptr);
+  snapshot_.reset();
+}
+
 // ---- Digest
+
+// What ChangeMembers alone can bring about, as records of its own: without it the sum is that of
+// the builds that did not know it.
+void LockDatabase::AddChangesTo(DigestSum* sum) const {
+  if (AreAsFounded(members_, last_node_id_)) return;
+  sum->Add(Hasher(DigestTag::kLastNodeId).Word(last_node_id_).Finish());
+  for (const Member& member : members_) {
+    sum->Add(Hasher(DigestTag::kRole)
+                 .Word(member.node_id)
+                 .Word(uint64_t{static_cast<uint8_t>(member.role)})
+                 .Finish());
+  }
+}
 
 Digest LockDatabase::digest() const {
   DigestSum sum = digest_sum_;
@@ -240,6 +300,7 @@ Digest LockDatabase::digest() const {
                 .Word(member.incarnation)
                 .Finish());
   }
+  AddChangesTo(&sum);
   return sum.value();
 }
 

@@ -20,9 +20,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "protocol/base/ids.h"
 #include "protocol/base/time.h"
@@ -39,8 +42,8 @@ class LockDatabase {
   // `hash_key` should be a secret of the node; it decides nothing that anybody can see.
   // `numbers_drawn` is where the counter of ids and tokens stands at the log's base: alike on all
   // replicas.
-  explicit LockDatabase(const HashKey& hash_key = {}, uint64_t numbers_drawn = 0)
-      : counter_(numbers_drawn), locks_(&digest_sum_, hash_key) {}
+  explicit LockDatabase(const HashKey& hash_key = {}, uint64_t numbers_drawn = 0);
+  ~LockDatabase();
   LockDatabase(const LockDatabase&) = delete;
   LockDatabase& operator=(const LockDatabase&) = delete;
 
@@ -82,6 +85,26 @@ class LockDatabase {
   [[nodiscard]] uint32_t feature_level() const { return feature_level_; }
   [[nodiscard]] const Settings& settings() const { return settings_; }
   [[nodiscard]] const std::vector<Member>& members() const { return members_; }  // by node id
+  // The highest id that any member ever had, zero before Bootstrap. Ids are not used again.
+  [[nodiscard]] NodeId last_node_id() const { return last_node_id_; }
+  // Whether apply would take this change now; if not, why. InvalidArgument: it makes no sense in
+  // itself. FailedPrecondition: not with the members there are.
+  [[nodiscard]] absl::Status CheckChange(const ChangeMembers& change) const;
+
+  // -- snapshots: the state as it is at BeginSnapshot, whatever Apply does meanwhile --
+  // What a snapshot holds is a stream of bytes (snapshot_format.h), taken in pieces between two
+  // Applies. Beginning copies no records. A piece has at most `bytes_max` bytes and is a bounded
+  // amount of work, so it may be shorter, or empty, and not be the last. While a snapshot is under
+  // way, Apply saves what it changes for the first time.
+  void BeginSnapshot();  // none is under way
+  // Replaces `*piece`. True: that was the last, and no snapshot is under way any more.
+  [[nodiscard]] bool NextSnapshotPiece(size_t bytes_max, std::string* piece);
+  void CancelSnapshot();  // if one is under way
+  [[nodiscard]] bool is_in_snapshot() const { return snapshot_ != nullptr; }
+
+  // -- to make a new cluster of it (refounding.h); not while a node works on it. O(n) --
+  // Returns when what was held is freed, on the cluster's clock.
+  ClusterTime PrepareRefounding();
 
   // Order-independent digest of everything above and of all sessions, replies, locks and waiters.
   [[nodiscard]] Digest digest() const;
@@ -97,8 +120,11 @@ class LockDatabase {
   [[nodiscard]] bool is_applying() const { return events_ != nullptr || !freed_.empty(); }
   // Whether the last entry's clean-up had budget left, i.e. met nothing more that was due.
   [[nodiscard]] bool cleaned_all() const { return cleaned_all_; }
+  // nullptr: no snapshot is under way.
+  [[nodiscard]] const SnapshotWriter* snapshot() const { return snapshot_.get(); }
 
  private:
+  friend class SnapshotLoader;          // builds a database up from records
   friend struct LockDatabaseCorruptor;  // tests/server/state/corruptor.h
 
   // What the exactly-once rules say about a mutation before anything is changed.
@@ -122,6 +148,7 @@ class LockDatabase {
   [[nodiscard]] Refusal CheckConnection(uint32_t slot, ConnectionEpoch epoch) const;
   void CleanUp();
   void BeginEnd(uint32_t slot, SessionEndReason reason, ClusterTime deadline);
+  void ArmSession(uint32_t slot);
   // Removes acquires of an ended session while `*budget` lasts.
   void ContinueEnd(uint32_t slot, uint64_t* budget);
   // Of an ended session without acquires: keeps or forgets it.
@@ -151,6 +178,9 @@ class LockDatabase {
 
   Grant GrantLock(uint32_t lock, uint32_t slot, Sequence acquire, LockMode mode,
                   int64_t max_hold_ms);
+  // `session_slot` is set; arms the maximum hold, or the wait.
+  void AddHold(uint32_t lock, const Hold& hold);
+  void AddWaiter(uint32_t lock, const WaiterRecord& waiter);
   // The hold ends; the lock waits in `freed_` for GrantFreed.
   void FreeHold(uint32_t lock);
   // Hands on what was freed, in position order.
@@ -167,6 +197,13 @@ class LockDatabase {
   CommandResult Apply(const RegisterMember& command);
   CommandResult Apply(const SetSettings& command);
   CommandResult Apply(const SetFeatureLevel& command);
+  CommandResult Apply(const ChangeMembers& command);
+
+  // -- refounding.cc --
+  CommandResult Apply(const Refound& command);
+  void EndForRefounding(uint32_t slot, ClusterTime delayed_until);
+
+  void AddChangesTo(DigestSum* sum) const;
 
   [[nodiscard]] uint64_t NextNumber();
   [[nodiscard]] LockView ViewOf(uint32_t lock) const;
@@ -178,6 +215,7 @@ class LockDatabase {
   uint32_t feature_level_ = kFeatureLevelMax;
   Settings settings_;
   std::vector<Member> members_;
+  NodeId last_node_id_;
 
   DigestSum digest_sum_;  // of sessions and locks; digest() adds the rest
   SessionTable sessions_{&digest_sum_};
@@ -189,6 +227,8 @@ class LockDatabase {
   std::vector<uint32_t> freed_;  // locks freed and not handed on yet
 
   bool cleaned_all_ = true;  // decides nothing
+
+  std::unique_ptr<SnapshotWriter> snapshot_;  // reads the tables
 };
 
 }  // namespace lockd::state

@@ -82,7 +82,7 @@ std::optional<ReplyValue> LastWord(const Session& session, Sequence sequence) {
 template <>
 std::optional<ReplyValue> LastWord<AcquireResult>(const Session& session, Sequence sequence) {
   const auto outcome = session.outcomes.find(sequence);
-  if (outcome != session.outcomes.end()) return outcome->second;
+  if (outcome != session.outcomes.end()) return outcome->second.result;
   const ReplyValue* reply = session.replies.Find(sequence);
   const AcquireResult* result = reply == nullptr ? nullptr : std::get_if<AcquireResult>(reply);
   if (result == nullptr || result->kind == AcquireOutcomeKind::kQueued) return std::nullopt;
@@ -196,12 +196,7 @@ AcquireResult LockDatabase::Execute(uint32_t slot, const Acquire& command) {
   waiter.session_slot = slot;
   waiter.mode = command.mode;
   if (command.wait_ms != kWaitForever) waiter.deadline = time_ + command.wait_ms;
-  const uint32_t id = locks_.Enqueue(lock, waiter);
-  sessions_.AddAcquire(slot, acquire, AcquireRef::Waiting(id));
-  if (waiter.deadline != kNeverCluster) {
-    locks_.set_waiter_deadline_handle(
-        id, deadlines_.Arm({waiter.deadline, waiter.position, DeadlineKind::kWait, id}));
-  }
+  AddWaiter(lock, waiter);
   return queued;
 }
 
@@ -313,7 +308,7 @@ LimitKind LockDatabase::WaitLimit(uint32_t slot) const {
 // ---- Holds and grants
 
 bool LockDatabase::HoldIsDead(const Hold& hold) const {
-  return hold.max_hold_ms != 0 && hold.granted_at + ServerDurationMs(hold.max_hold_ms) <= time_;
+  return hold.deadline() <= time_;
 }
 
 Grant LockDatabase::GrantOf(const Hold& hold) {
@@ -337,14 +332,27 @@ Grant LockDatabase::GrantLock(uint32_t lock, uint32_t slot, Sequence acquire, Lo
   hold.max_hold_ms = max_hold_ms;
   hold.session_slot = slot;
   hold.mode = mode;
+  AddHold(lock, hold);
+  return GrantOf(hold);
+}
+
+void LockDatabase::AddHold(uint32_t lock, const Hold& hold) {
   locks_.SetHold(lock, hold);
-  sessions_.AddAcquire(slot, acquire, AcquireRef::Holding(lock));
-  if (max_hold_ms != 0) {
-    const ClusterTime deadline = LeaseFromNow(max_hold_ms);
+  sessions_.AddAcquire(hold.session_slot, hold.acquire, AcquireRef::Holding(lock));
+  if (hold.max_hold_ms != 0) {
+    const ClusterTime deadline = hold.deadline();
     locks_.set_deadline_handle(
         lock, deadlines_.Arm({deadline, hold.token.value(), DeadlineKind::kHold, lock}));
   }
-  return GrantOf(hold);
+}
+
+void LockDatabase::AddWaiter(uint32_t lock, const WaiterRecord& waiter) {
+  const uint32_t id = locks_.Enqueue(lock, waiter);
+  sessions_.AddAcquire(waiter.session_slot, waiter.acquire, AcquireRef::Waiting(id));
+  if (waiter.deadline != kNeverCluster) {
+    locks_.set_waiter_deadline_handle(
+        id, deadlines_.Arm({waiter.deadline, waiter.position, DeadlineKind::kWait, id}));
+  }
 }
 
 void LockDatabase::FreeHold(uint32_t lock) {

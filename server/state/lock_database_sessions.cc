@@ -43,8 +43,7 @@ CommandResult LockDatabase::Apply(const OpenSession& command) {
     }
     const SessionId id(NextNumber());
     slot = sessions_.Open(id, command, deadline);
-    sessions_.set_deadline_handle(
-        slot, deadlines_.Arm({deadline, id.value(), DeadlineKind::kSession, slot}));
+    ArmSession(slot);
   }
   opened.session = sessions_[slot].id;
   opened.epoch = sessions_[slot].epoch;
@@ -68,7 +67,10 @@ CommandResult LockDatabase::Apply(const AttachSession& command) {
   attached.session = session.id;
   attached.epoch = session.epoch;
   attached.found = true;
-  attached.outcomes.assign(session.outcomes.begin(), session.outcomes.end());
+  attached.outcomes.reserve(session.outcomes.size());
+  for (const auto& [acquire, outcome] : session.outcomes) {
+    attached.outcomes.emplace_back(acquire, outcome.result);
+  }
   return result;
 }
 
@@ -110,6 +112,12 @@ CommandResult LockDatabase::Apply(const Disconnect& command) {
   sessions_.ArmGrace(slot, LeaseFromNow(session.grace_ms));
   deadlines_.Move(session.deadline_handle, session.effective_deadline());
   return {};
+}
+
+void LockDatabase::ArmSession(uint32_t slot) {
+  const Session& session = sessions_[slot];
+  sessions_.set_deadline_handle(slot, deadlines_.Arm({session.armed_deadline(), session.id.value(),
+                                                      DeadlineKind::kSession, slot}));
 }
 
 Refusal LockDatabase::CheckConnection(uint32_t slot, ConnectionEpoch epoch) const {
@@ -154,7 +162,7 @@ void LockDatabase::CleanUp() {
           ContinueEnd(due.record, &budget);
         } else if (!session.acquires.empty()) {
           ContinueEnd(due.record, &budget);
-        } else if (due.time != session.kept_until) {
+        } else if (!session.settled) {
           // Its last waiters were dropped by grants in between.
           SettleEnd(due.record);
         } else {
@@ -194,6 +202,7 @@ void LockDatabase::ContinueEnd(uint32_t slot, uint64_t* budget) {
 void LockDatabase::SettleEnd(uint32_t slot) {
   const Session& session = sessions_[slot];
   if (session.remembers()) {
+    sessions_.Settle(slot);
     deadlines_.Move(session.deadline_handle, session.kept_until);
   } else {
     ForgetSession(slot);

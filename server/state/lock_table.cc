@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "protocol/base/check.h"
+#include "server/state/snapshot_writer.h"
 
 namespace lockd::state {
 namespace {
@@ -86,6 +87,8 @@ void LockTable::SetHold(uint32_t lock, const Hold& hold) {
 void LockTable::ClearHold(uint32_t lock) {
   LockRecord& record = locks_[lock];
   LOCKD_CHECK(!record.hold.token.is_zero(), "a lock is freed that is not held");
+  if (snapshot_ != nullptr) [[unlikely]]
+    snapshot_->BeforeHoldEnds(lock);
   digest_->Subtract(HoldDigest(record));
   record.hold = Hold{};
   --held_count_;
@@ -119,6 +122,8 @@ uint32_t LockTable::Enqueue(uint32_t lock, const WaiterRecord& waiter) {
 }
 
 void LockTable::RemoveWaiter(uint32_t waiter) {
+  if (snapshot_ != nullptr) [[unlikely]]
+    snapshot_->BeforeWaiterGoes(waiter);
   const WaiterRecord& gone = waiters_[waiter];
   LockRecord& record = locks_[gone.lock];
   digest_->Subtract(WaiterDigest(record, gone));

@@ -56,6 +56,11 @@ struct Hold {
   int64_t max_hold_ms = 0;  // 0: none
   uint32_t session_slot = kNoRecord;
   LockMode mode = LockMode::kExclusive;
+
+  // When the maximum is reached, as the server counts it.
+  [[nodiscard]] ClusterTime deadline() const {
+    return max_hold_ms == 0 ? kNeverCluster : granted_at + ServerDurationMs(max_hold_ms);
+  }
 };
 
 struct LockRecord {
@@ -84,6 +89,8 @@ struct WaiterRecord {
   uint32_t deadline_handle = kNoRecord;
   LockMode mode = LockMode::kExclusive;
 };
+
+class SnapshotWriter;
 
 class LockTable {
  public:
@@ -114,6 +121,9 @@ class LockTable {
     waiters_[waiter].deadline_handle = handle;
   }
 
+  // From here on the writer is told what changes, before it does; until it is nullptr again.
+  void set_snapshot(SnapshotWriter* snapshot) { snapshot_ = snapshot; }
+
   [[nodiscard]] uint64_t held_count() const { return held_count_; }
   [[nodiscard]] uint64_t waiter_count() const { return waiters_.live_count(); }
 
@@ -134,6 +144,7 @@ class LockTable {
   Slab<WaiterRecord> waiters_;
   NameIndex<LockTable> names_;
   uint64_t held_count_ = 0;
+  SnapshotWriter* snapshot_ = nullptr;
 };
 
 }  // namespace lockd::state

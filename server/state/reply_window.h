@@ -23,6 +23,7 @@ using ReplyValue = std::variant<AcquireResult, ReleaseResult, CancelResult, Reco
 struct Reply {
   Sequence sequence;
   ReplyValue value;
+  uint32_t era = 0;  // SessionTable::era() when it came to be what it is
 };
 
 class ReplyWindow {
@@ -31,13 +32,21 @@ class ReplyWindow {
     const auto at = Position(sequence);
     return at == replies_.end() || at->sequence != sequence ? nullptr : &at->value;
   }
-  [[nodiscard]] ReplyValue* Find(Sequence sequence) {
-    return const_cast<ReplyValue*>(std::as_const(*this).Find(sequence));
+  // The reply with this sequence or else the next one; nullptr: none.
+  [[nodiscard]] const Reply* AtOrAfter(Sequence sequence) const {
+    const auto at = Position(sequence);
+    return at == replies_.end() ? nullptr : &*at;
   }
 
   // There is no reply under this sequence yet.
-  void Insert(Sequence sequence, ReplyValue value) {
-    replies_.insert(Position(sequence), Reply{sequence, std::move(value)});
+  void Insert(Sequence sequence, ReplyValue value, uint32_t era = 0) {
+    replies_.insert(Position(sequence), Reply{sequence, std::move(value), era});
+  }
+  // There is one.
+  void Replace(Sequence sequence, ReplyValue value, uint32_t era) {
+    Reply& reply = replies_[static_cast<size_t>(Position(sequence) - replies_.begin())];
+    reply.value = std::move(value);
+    reply.era = era;
   }
 
   // Removes all replies at or below `through`, calling `gone(reply)` for each.

@@ -3,6 +3,7 @@
 #include <variant>
 
 #include "protocol/base/check.h"
+#include "server/state/snapshot_writer.h"
 
 namespace lockd::state {
 namespace {
@@ -32,7 +33,7 @@ Digest LeaseDigest(const Session& s) {
       .Word(s.epoch)
       .Word(s.deadline)
       .Word(s.grace_deadline)
-      .Word(s.ended ? static_cast<uint64_t>(s.end_reason) : 0)
+      .Word(s.ended ? static_cast<uint64_t>(s.end_reason) | uint64_t{s.settled} << 8 : 0)
       .Word(s.kept_until)
       .Finish();
 }
@@ -89,8 +90,7 @@ uint32_t SessionTable::FindByNonce(absl::string_view nonce) const {
 }
 
 uint32_t SessionTable::Open(SessionId id, const OpenSession& command, ClusterTime deadline) {
-  const uint32_t slot = sessions_.Allocate();
-  Session& s = sessions_[slot];
+  Session s;
   s.id = id;
   s.nonce = ToNonce(command.nonce);
   s.owner_id = command.owner_id;
@@ -98,9 +98,21 @@ uint32_t SessionTable::Open(SessionId id, const OpenSession& command, ClusterTim
   s.grace_ms = command.grace_ms;
   s.epoch = ConnectionEpoch(1);
   s.deadline = deadline;
-  by_id_.Insert(id, slot);
-  // A dead session that nobody cleaned up yet may have had this nonce; it is the new one's now.
-  by_nonce_.Insert(s.nonce, slot);
+  return Insert(std::move(s));
+}
+
+uint32_t SessionTable::Insert(Session session) {
+  const uint32_t slot = sessions_.Allocate();
+  Session& s = sessions_[slot];
+  s = std::move(session);
+  by_id_.Insert(s.id, slot);
+  if (s.ended) {
+    ++kept_count_;
+  } else if (const uint32_t* other = by_nonce_.Find(s.nonce);
+             other == nullptr || sessions_[*other].id < s.id) {
+    // A dead session that nobody cleaned up yet may have had this nonce; it is the newest one's.
+    by_nonce_.Insert(s.nonce, slot);
+  }
   digest_->Add(SessionDigest(s));
   digest_->Add(LeaseDigest(s));
   digest_->Add(AcknowledgedThroughDigest(s));
@@ -109,6 +121,7 @@ uint32_t SessionTable::Open(SessionId id, const OpenSession& command, ClusterTim
 
 template <typename Change>
 void SessionTable::ChangeLease(uint32_t slot, Change change) {
+  BeforeSessionChanges(slot);
   Session& s = sessions_[slot];
   digest_->Subtract(LeaseDigest(s));
   change(s);
@@ -148,14 +161,30 @@ void SessionTable::End(uint32_t slot, SessionEndReason reason, ClusterTime deadl
   }
 }
 
+void SessionTable::PutOffEnd(uint32_t slot, ClusterTime deadline) {
+  ChangeLease(slot, [deadline](Session& s) {
+    s.end_reason = SessionEndReason::kRefounded;
+    s.deadline = deadline;
+  });
+}
+
+void SessionTable::Settle(uint32_t slot) {
+  const Session& s = sessions_[slot];
+  LOCKD_CHECK(s.ended && s.acquires.empty(), "session ", s.id, " is settled too early");
+  ChangeLease(slot, [](Session& session) { session.settled = true; });
+}
+
 void SessionTable::Forget(uint32_t slot) {
   Session& s = sessions_[slot];
   LOCKD_CHECK(s.ended && s.acquires.empty(), "session ", s.id, " is forgotten too early");
+  BeforeSessionChanges(slot);
   s.replies.DropThrough(Sequence(~uint64_t{0}), [&](const Reply& r) {
+    BeforeReplyGoes(slot, r);
     digest_->Subtract(ReplyDigest(s, r.sequence, r.value));
   });
   for (const auto& [acquire, outcome] : s.outcomes) {
-    digest_->Subtract(OutcomeDigest(s, acquire, outcome));
+    BeforeOutcomeGoes(slot, acquire, outcome);
+    digest_->Subtract(OutcomeDigest(s, acquire, outcome.result));
   }
   outcome_count_ -= s.outcomes.size();
   digest_->Subtract(SessionDigest(s));
@@ -169,11 +198,14 @@ void SessionTable::Forget(uint32_t slot) {
 void SessionTable::AcknowledgeThrough(uint32_t slot, Sequence through) {
   Session& s = sessions_[slot];
   if (through <= s.acknowledged_through) return;
+  BeforeSessionChanges(slot);
   digest_->Subtract(AcknowledgedThroughDigest(s));
   s.acknowledged_through = through;
   digest_->Add(AcknowledgedThroughDigest(s));
-  s.replies.DropThrough(
-      through, [&](const Reply& r) { digest_->Subtract(ReplyDigest(s, r.sequence, r.value)); });
+  s.replies.DropThrough(through, [&](const Reply& r) {
+    BeforeReplyGoes(slot, r);
+    digest_->Subtract(ReplyDigest(s, r.sequence, r.value));
+  });
 }
 
 void SessionTable::AcknowledgeOutcomes(uint32_t slot, const std::vector<Sequence>& acquires) {
@@ -181,7 +213,8 @@ void SessionTable::AcknowledgeOutcomes(uint32_t slot, const std::vector<Sequence
   for (const Sequence acquire : acquires) {
     const auto found = s.outcomes.find(acquire);
     if (found == s.outcomes.end()) continue;
-    digest_->Subtract(OutcomeDigest(s, acquire, found->second));
+    BeforeOutcomeGoes(slot, acquire, found->second);
+    digest_->Subtract(OutcomeDigest(s, acquire, found->second.result));
     s.outcomes.erase(found);
     --outcome_count_;
   }
@@ -190,18 +223,25 @@ void SessionTable::AcknowledgeOutcomes(uint32_t slot, const std::vector<Sequence
 void SessionTable::AddReply(uint32_t slot, Sequence sequence, const ReplyValue& reply) {
   Session& s = sessions_[slot];
   LOCKD_CHECK(sequence > s.acknowledged_through, "a reply at or below X");
-  s.replies.Insert(sequence, reply);
+  s.replies.Insert(sequence, reply, era_);
   digest_->Add(ReplyDigest(s, sequence, reply));
 }
 
 void SessionTable::AddOutcome(uint32_t slot, Sequence acquire, const AcquireResult& outcome) {
   Session& s = sessions_[slot];
-  if (ReplyValue* reply = s.replies.Find(acquire)) {
-    digest_->Subtract(ReplyDigest(s, acquire, *reply));
-    *reply = outcome;
-    digest_->Add(ReplyDigest(s, acquire, *reply));
+  const Reply* reply = s.replies.AtOrAfter(acquire);
+  if (reply != nullptr && reply->sequence == acquire) {
+    BeforeReplyGoes(slot, *reply);
+    digest_->Subtract(ReplyDigest(s, acquire, reply->value));
+    s.replies.Replace(acquire, outcome, era_);
+    digest_->Add(ReplyDigest(s, acquire, outcome));
   }
-  const bool inserted = s.outcomes.emplace(acquire, outcome).second;
+  InsertOutcome(slot, acquire, outcome);
+}
+
+void SessionTable::InsertOutcome(uint32_t slot, Sequence acquire, const AcquireResult& outcome) {
+  Session& s = sessions_[slot];
+  const bool inserted = s.outcomes.emplace(acquire, KeptOutcome{outcome, era_}).second;
   LOCKD_CHECK(inserted, "acquire ", acquire, " of session ", s.id, " has two outcomes");
   digest_->Add(OutcomeDigest(s, acquire, outcome));
   ++outcome_count_;
@@ -233,9 +273,26 @@ void SessionTable::AddTo(DigestSum* digest) const {
       digest->Add(ReplyDigest(s, reply.sequence, reply.value));
     }
     for (const auto& [acquire, outcome] : s.outcomes) {
-      digest->Add(OutcomeDigest(s, acquire, outcome));
+      digest->Add(OutcomeDigest(s, acquire, outcome.result));
     }
   }
+}
+
+// ---- Snapshots
+
+void SessionTable::BeforeSessionChanges(uint32_t slot) {
+  if (snapshot_ != nullptr) [[unlikely]]
+    snapshot_->BeforeSessionChanges(slot);
+}
+
+void SessionTable::BeforeReplyGoes(uint32_t slot, const Reply& reply) {
+  if (snapshot_ != nullptr) [[unlikely]]
+    snapshot_->BeforeReplyGoes(slot, reply);
+}
+
+void SessionTable::BeforeOutcomeGoes(uint32_t slot, Sequence acquire, const KeptOutcome& outcome) {
+  if (snapshot_ != nullptr) [[unlikely]]
+    snapshot_->BeforeOutcomeGoes(slot, acquire, outcome);
 }
 
 }  // namespace lockd::state

@@ -14,6 +14,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/btree_map.h"
@@ -45,6 +46,12 @@ class AcquireRef {
 
 using Nonce = std::array<char, kNonceBytes>;
 
+// The final outcome of a queued acquire.
+struct KeptOutcome {
+  AcquireResult result;
+  uint32_t era = 0;  // SessionTable::era() when it was added
+};
+
 struct Session {
   SessionId id;
   Nonce nonce{};
@@ -59,6 +66,7 @@ struct Session {
   bool ended = false;
   SessionEndReason end_reason = SessionEndReason::kClosed;
   ClusterTime kept_until;  // once ended
+  bool settled = false;    // nothing is left of it but what it remembers, until `kept_until`
 
   // Waiting and holding acquires by acquire id; ordered, because ends and reconciliation go through
   // them in order.
@@ -66,12 +74,16 @@ struct Session {
   uint64_t holds = 0;  // how many of them hold
   ReplyWindow replies;
   // Final outcomes of queued acquires that were not acknowledged singly.
-  absl::btree_map<Sequence, AcquireResult> outcomes;
+  absl::btree_map<Sequence, KeptOutcome> outcomes;
 
   uint32_t deadline_handle = kNoRecord;  // DeadlineQueue's; always armed
 
   [[nodiscard]] ClusterTime effective_deadline() const {
     return std::min(deadline, grace_deadline);
+  }
+  // What the session's entry in the DeadlineQueue is armed for.
+  [[nodiscard]] ClusterTime armed_deadline() const {
+    return settled ? kept_until : effective_deadline();
   }
   [[nodiscard]] bool IsLiveAt(ClusterTime now) const {
     return !ended && effective_deadline() > now;
@@ -80,6 +92,8 @@ struct Session {
   // Whether an ended session has anything left that somebody may want to find out.
   [[nodiscard]] bool remembers() const { return !replies.empty() || !outcomes.empty(); }
 };
+
+class SnapshotWriter;
 
 class SessionTable {
  public:
@@ -100,8 +114,17 @@ class SessionTable {
   void ArmGrace(uint32_t slot, ClusterTime grace_deadline);
   // `deadline` is where its end stands in the order of clean-up.
   void End(uint32_t slot, SessionEndReason reason, ClusterTime deadline, ClusterTime kept_until);
+  // Of an ended session that has acquires: it keeps them until `deadline`, by a refounding.
+  void PutOffEnd(uint32_t slot, ClusterTime deadline);
+  // Of an ended session without acquires that remembers something.
+  void Settle(uint32_t slot);
   // Of an ended session without acquires.
   void Forget(uint32_t slot);
+  // A session as a snapshot has it, without replies, outcomes and acquires; its id is unknown.
+  uint32_t Restore(Session session) { return Insert(std::move(session)); }
+  void RestoreOutcome(uint32_t slot, Sequence acquire, const AcquireResult& outcome) {
+    InsertOutcome(slot, acquire, outcome);
+  }
 
   // Raises X and drops the replies at or below it.
   void AcknowledgeThrough(uint32_t slot, Sequence through);
@@ -121,6 +144,14 @@ class SessionTable {
   [[nodiscard]] uint64_t kept_count() const { return kept_count_; }  // ended, not forgotten
   [[nodiscard]] uint64_t outcome_count() const { return outcome_count_; }
 
+  // From here on the writer is told what changes, before it does; until it is nullptr again.
+  void set_snapshot(SnapshotWriter* snapshot) {
+    snapshot_ = snapshot;
+    if (snapshot != nullptr) ++era_;
+  }
+  // How many snapshots have begun: what is of the present era is too new for the one under way.
+  [[nodiscard]] uint32_t era() const { return era_; }
+
   // -- for invariants.h --
   // Entries of the two indexes.
   [[nodiscard]] uint64_t id_count() const { return by_id_.size(); }
@@ -131,8 +162,14 @@ class SessionTable {
  private:
   friend struct LockDatabaseCorruptor;  // tests/server/state/corruptor.h
 
+  uint32_t Insert(Session session);
+  void InsertOutcome(uint32_t slot, Sequence acquire, const AcquireResult& outcome);
   template <typename Change>
   void ChangeLease(uint32_t slot, Change change);
+  // Tell the snapshot under way, if there is one.
+  void BeforeSessionChanges(uint32_t slot);
+  void BeforeReplyGoes(uint32_t slot, const Reply& reply);
+  void BeforeOutcomeGoes(uint32_t slot, Sequence acquire, const KeptOutcome& outcome);
 
   DigestSum* digest_;
   Slab<Session> sessions_;
@@ -140,6 +177,8 @@ class SessionTable {
   IndexMap<Nonce, uint32_t> by_nonce_;
   uint64_t kept_count_ = 0;
   uint64_t outcome_count_ = 0;
+  SnapshotWriter* snapshot_ = nullptr;
+  uint32_t era_ = 0;
 };
 
 }  // namespace lockd::state

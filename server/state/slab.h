@@ -8,7 +8,9 @@
 #ifndef LOCKD_SERVER_STATE_SLAB_H_
 #define LOCKD_SERVER_STATE_SLAB_H_
 
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -71,6 +73,15 @@ class Slab {
     return (const_cast<Slab*>(this)->LiveWord(id) & LiveBit(id)) != 0;
   }
   [[nodiscard]] uint32_t live_count() const { return live_count_; }
+  // The first live id in [from, end), but at most to the end of the 64 ids that `from` lies in:
+  // then the first id beyond them, live or not. So one call is one look, however many are free.
+  [[nodiscard]] uint32_t NextLive(uint32_t from, uint32_t end) const {
+    if (from >= end) return end;
+    const uint64_t live = const_cast<Slab*>(this)->LiveWord(from) >> (from % 64);
+    const uint32_t to_word_end = 64 - from % 64;
+    const uint32_t ahead = live == 0 ? to_word_end : static_cast<uint32_t>(std::countr_zero(live));
+    return std::min(end, from + ahead);
+  }
 
  private:
   static constexpr uint32_t kChunkRecords = 1024;

@@ -33,6 +33,7 @@ inline constexpr uint64_t kSequenceWindow = 1024;
 inline constexpr size_t kAcknowledgedAcquiresMax = 1024;
 inline constexpr size_t kReconcileAcquiresMax = 8192;  // live acquires listed in one Reconcile
 inline constexpr size_t kAddressBytesMax = 256;
+inline constexpr size_t kMembersMax = 64;  // of all roles together
 // Longest duration in any command, so that no sum with a cluster time overflows (about 31 years).
 inline constexpr int64_t kDurationMsMax = 1'000'000'000'000;
 inline constexpr int64_t kEndedSessionKeptMs = 60'000;
@@ -55,11 +56,23 @@ struct Settings {
   friend bool operator==(const Settings&, const Settings&) = default;
 };
 
+// What a member's voice counts for. While the voters are being exchanged (a joint configuration,
+// Raft thesis 4.3) there are two halves, the old voters and the new ones, and both have to agree.
+enum class MemberRole : uint8_t {
+  kVoter = 1,     // of both halves, or simply of the one that there is
+  kLearner = 2,   // gets the log and has no vote
+  kIncoming = 3,  // only of the new half: a voter once the exchange is over
+  kOutgoing = 4,  // only of the old half: no voter any more then
+};
+
 struct Member {
   NodeId node_id;
   std::string peer_address{};
   std::string client_address{};
   Incarnation incarnation{};  // zero: not seen yet; set once
+  // In no command's record of a member: a Bootstrap founds with voters, and ChangeMembers has
+  // lists.
+  MemberRole role = MemberRole::kVoter;
   friend bool operator==(const Member&, const Member&) = default;
 };
 
@@ -136,6 +149,11 @@ struct Bootstrap {
   Settings settings;
   std::vector<Member> members;  // ascending by node id
 };
+// The first command of a cluster that is made from the state of another one (refounding.h).
+struct Refound {
+  Bootstrap bootstrap;        // its settings are those of the state, unless they are to change
+  uint64_t numbers_from = 0;  // ids and tokens are above this; itself above all that were given
+};
 struct RegisterMember {
   Member member;
 };
@@ -145,10 +163,31 @@ struct SetSettings {
 struct SetFeatureLevel {
   uint32_t feature_level = 0;
 };
+// Says anew who belongs to the cluster, and in which role. The lists name every member there is
+// afterwards; who is in none of them is a member no longer, and the record of it goes, incarnation
+// and addresses too. Ids ascend in each list.
+//
+//   voters only    kVoter; while there are outgoing ones kIncoming
+//   both           kVoter
+//   outgoing only  kOutgoing
+//   learners       kLearner; these are in no other list
+//
+// This is never a command among others: a batch of this one command is what a configuration entry
+// of the log carries for the state (its particulars), so that the state's members follow the
+// configuration that the entry brings into force. The leader asks LockDatabase::CheckChange before
+// it proposes, with the last change applied and none under way: then apply agrees.
+struct ChangeMembers {
+  std::vector<NodeId> voters;    // not empty
+  std::vector<NodeId> outgoing;  // not empty only in a joint change; then not the same as `voters`
+  std::vector<NodeId> learners;
+  // The records of those that were no members before, ascending by node id, above every id that
+  // was ever given: an id means one node for the whole life of the cluster. Roles are not in here.
+  std::vector<Member> added;
+};
 
-using Command =
-    std::variant<OpenSession, AttachSession, KeepAlives, CloseSession, Disconnect, Acquire, Release,
-                 Cancel, Reconcile, Bootstrap, RegisterMember, SetSettings, SetFeatureLevel>;
+using Command = std::variant<OpenSession, AttachSession, KeepAlives, CloseSession, Disconnect,
+                             Acquire, Release, Cancel, Reconcile, Bootstrap, RegisterMember,
+                             SetSettings, SetFeatureLevel, ChangeMembers, Refound>;
 
 // ---- Results
 
@@ -251,7 +290,12 @@ struct AcquireDone {
   AcquireResult result;
   friend bool operator==(const AcquireDone&, const AcquireDone&) = default;
 };
-enum class SessionEndReason : uint8_t { kClosed = 1, kExpired, kDisconnected };
+enum class SessionEndReason : uint8_t {
+  kClosed = 1,
+  kExpired,
+  kDisconnected,
+  kRefounded,  // its cluster was lost (refounding.h); no event tells of it
+};
 struct SessionEnded {
   SessionId session;
   SessionEndReason reason = SessionEndReason::kClosed;

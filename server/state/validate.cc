@@ -1,6 +1,9 @@
 // What makes a command valid; command.h says who asks.
 
+#include <algorithm>
+#include <iterator>
 #include <variant>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "server/state/command.h"
@@ -34,6 +37,7 @@ class Checker {
   void True(bool condition, const char* complaint) {
     if (!condition) Complain(complaint);
   }
+  [[nodiscard]] bool ok() const { return status_.ok(); }
   [[nodiscard]] absl::Status Take() { return std::move(status_); }
 
  private:
@@ -59,6 +63,27 @@ void CheckMember(Checker& check, const Member& member) {
   check.Id("node_id", member.node_id.value());
   check.Size("peer_address", member.peer_address.size(), 0, kAddressBytesMax);
   check.Size("client_address", member.client_address.size(), 0, kAddressBytesMax);
+}
+
+void CheckMembers(Checker& check, const std::vector<Member>& members) {
+  for (size_t i = 0; i < members.size(); ++i) {
+    CheckMember(check, members[i]);
+    check.True(i == 0 || members[i - 1].node_id < members[i].node_id,
+               "members do not ascend by node_id");
+  }
+}
+
+void CheckNodeIds(Checker& check, const char* field, const std::vector<NodeId>& ids) {
+  for (size_t i = 0; i < ids.size(); ++i) {
+    check.Id(field, ids[i].value());
+    check.True(i == 0 || ids[i - 1] < ids[i], "node ids of a list do not ascend");
+  }
+}
+
+// Both lists ascend.
+bool HaveCommonId(const std::vector<NodeId>& a, const std::vector<NodeId>& b) {
+  return std::any_of(a.begin(), a.end(),
+                     [&b](NodeId id) { return std::binary_search(b.begin(), b.end(), id); });
 }
 
 void CheckMutation(Checker& check, const Mutation& mutation) {
@@ -124,12 +149,12 @@ void Check(Checker& check, const Bootstrap& c, const Settings&) {
   // Above what this build knows: see SetFeatureLevel.
   check.Range("feature_level", uint64_t{c.feature_level}, 1, ~uint32_t{0});
   CheckSettings(check, c.settings);
-  check.Size("members", c.members.size(), 1, 1024);
-  for (size_t i = 0; i < c.members.size(); ++i) {
-    CheckMember(check, c.members[i]);
-    check.True(i == 0 || c.members[i - 1].node_id < c.members[i].node_id,
-               "members do not ascend by node_id");
-  }
+  check.Size("members", c.members.size(), 1, kMembersMax);
+  CheckMembers(check, c.members);
+}
+void Check(Checker& check, const Refound& c, const Settings& settings) {
+  Check(check, c.bootstrap, settings);
+  check.Id("numbers_from", c.numbers_from);
 }
 void Check(Checker& check, const RegisterMember& c, const Settings&) {
   CheckMember(check, c.member);
@@ -141,6 +166,28 @@ void Check(Checker& check, const SetSettings& c, const Settings&) {
 // build must not be running. The leader asks them first, apply ends the process.
 void Check(Checker& check, const SetFeatureLevel& c, const Settings&) {
   check.Range("feature_level", uint64_t{c.feature_level}, 1, ~uint32_t{0});
+}
+void Check(Checker& check, const ChangeMembers& c, const Settings&) {
+  CheckNodeIds(check, "voters", c.voters);
+  CheckNodeIds(check, "outgoing", c.outgoing);
+  CheckNodeIds(check, "learners", c.learners);
+  CheckMembers(check, c.added);
+  if (!check.ok()) return;  // what follows needs lists that ascend
+  check.Size("voters", c.voters.size(), 1, kMembersMax);
+  // Roles would not tell such a change from one without outgoing voters.
+  check.True(c.outgoing != c.voters, "outgoing names the same nodes as voters");
+  check.True(!HaveCommonId(c.learners, c.voters), "a node is a voter and a learner");
+  check.True(!HaveCommonId(c.learners, c.outgoing), "a node is an outgoing voter and a learner");
+  std::vector<NodeId> members;
+  std::set_union(c.voters.begin(), c.voters.end(), c.outgoing.begin(), c.outgoing.end(),
+                 std::back_inserter(members));
+  check.Size("members", members.size() + c.learners.size(), 1, kMembersMax);
+  for (const Member& member : c.added) {
+    const std::vector<NodeId> id{member.node_id};
+    check.True(HaveCommonId(id, c.voters) || HaveCommonId(id, c.learners),
+               "a node is added that is neither a voter nor a learner");
+    check.True(!HaveCommonId(id, c.outgoing), "a node is added that is an outgoing voter");
+  }
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "tests/server/node/node_env.h"
+#include "tests/support/mem_file_system.h"
 
 namespace lockd {
 
@@ -35,6 +36,7 @@ struct LoopbackNode::Impl {
         last_tick(std::chrono::steady_clock::now()) {
     address = "127.0.0.1:" + std::to_string(acceptor.local_endpoint().port());
     env.options(1).client_address = address;
+    env.UseDisk(1, &disk);
     env.StartAll();
     env.Settle();
     Accept();
@@ -99,6 +101,7 @@ struct LoopbackNode::Impl {
     }
   }
 
+  storage::MemFileSystem disk;
   node::NodeEnv env;
   asio::io_context context{1};
   tcp::acceptor acceptor;

@@ -2,13 +2,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
+#include <boost/asio/write.hpp>
 #include <future>
 #include <mutex>
 #include <string>
@@ -18,6 +22,9 @@
 #include "client/blocking_client.h"
 #include "client/client.h"
 #include "client/lockable.h"
+#include "protocol/frame.h"
+#include "protocol/frame_decoder.h"
+#include "protocol/lock.pb.h"
 #include "tests/client/loopback_node.h"
 
 namespace lockd {
@@ -201,6 +208,173 @@ TEST(Rim, ReadsNeedNoSession) {
   asio::io_context context;
   Client client(context, At(node));
   RunToEnd(context, ReadEverything(client, node.address()));
+}
+
+asio::awaitable<void> ChangeTheMembers(Client& client) {
+  const MemberChange add{.action = MemberAction::kAdd, .node_id = {}, .peer_address = "node-b:1"};
+  absl::StatusOr<ChangeMembersRecord> added = co_await client.ChangeMembers(add, {}, use_awaitable);
+  EXPECT_TRUE(added.ok()) << added.status();
+  if (!added.ok()) co_return;
+  EXPECT_EQ(added->status, ChangeMembersStatus::kDone);
+  EXPECT_EQ(added->node_id, NodeId(2));
+  EXPECT_EQ(added->members.size(), 2u);
+  EXPECT_EQ(added->members.back().role, MemberRole::kLearner);
+  EXPECT_FALSE(added->members.back().was_seen);
+  // As after an answer that was lost.
+  absl::StatusOr<ChangeMembersRecord> found = co_await client.ChangeMembers(add, {}, use_awaitable);
+  EXPECT_TRUE(found.ok() && found->status == ChangeMembersStatus::kDone);
+  EXPECT_TRUE(found.ok() && found->node_id == NodeId(2));
+
+  const MemberChange remove{.action = MemberAction::kRemove, .node_id = NodeId(2)};
+  absl::StatusOr<ChangeMembersRecord> removed =
+      co_await client.ChangeMembers(remove, {}, use_awaitable);
+  EXPECT_TRUE(removed.ok() && removed->status == ChangeMembersStatus::kDone);
+  EXPECT_TRUE(removed.ok() && removed->members.size() == 1u);
+  absl::StatusOr<ChangeMembersRecord> again =
+      co_await client.ChangeMembers(remove, {}, use_awaitable);
+  EXPECT_TRUE(again.ok() && again->status == ChangeMembersStatus::kNoSuchMember);
+
+  const MemberChange nowhere{
+      .action = MemberAction::kAdd, .node_id = {}, .peer_address = "no port"};
+  absl::StatusOr<ChangeMembersRecord> refused =
+      co_await client.ChangeMembers(nowhere, {}, use_awaitable);
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kInvalidArgument) << refused.status();
+}
+
+TEST(Rim, MembersAreAddedOnceAndRemovedOnce) {
+  LoopbackNode node;
+  asio::io_context context;
+  Client client(context, At(node));
+  RunToEnd(context, ChangeTheMembers(client));
+}
+
+asio::awaitable<void> CopyTheState(Client& client, std::string endpoint, LoopbackNode& node) {
+  const SessionOptions options;
+  absl::StatusOr<Session> session = co_await client.OpenSession(options, use_awaitable);
+  EXPECT_TRUE(session.ok()) << session.status();
+  std::vector<AcquireResult> held;
+  for (int i = 0; i < 80; ++i) {
+    held.push_back(
+        co_await session->Acquire(std::to_string(i) + std::string(1'000, 'x'), {}, use_awaitable));
+  }
+  const absl::StatusOr<SnapshotRecord> taken =
+      co_await client.TakeSnapshot(endpoint, {}, use_awaitable);
+  EXPECT_TRUE(taken.ok()) << taken.status();
+  if (!taken.ok()) co_return;
+  EXPECT_GT(taken->index, 0u);
+  EXPECT_EQ(taken->node_id, NodeId(1));
+  EXPECT_FALSE(taken->cluster_id.is_zero());
+  EXPECT_EQ(taken->digest.size(), 32u);
+  EXPECT_EQ(taken->locks, 80u);
+  std::string content;
+  uint64_t first_piece = 0;
+  Client::SnapshotSink keep = [&](absl::string_view piece) {
+    if (content.empty()) {
+      first_piece = piece.size();
+      node.DropConnections();  // it goes on over the next one
+    }
+    content.append(piece.data(), piece.size());
+    return absl::OkStatus();
+  };
+  absl::Status read =
+      co_await client.ReadSnapshot(endpoint, *taken, std::move(keep), {}, use_awaitable);
+  EXPECT_TRUE(read.ok()) << read;
+  EXPECT_EQ(content.size(), taken->bytes);
+  EXPECT_LT(first_piece, taken->bytes);
+
+  Client::SnapshotSink refuse = [](absl::string_view) { return absl::CancelledError("enough"); };
+  read = co_await client.ReadSnapshot(endpoint, *taken, std::move(refuse), {}, use_awaitable);
+  EXPECT_TRUE(absl::IsCancelled(read)) << read;
+  SnapshotRecord other = *taken;
+  other.index += 1;
+  Client::SnapshotSink forget = [](absl::string_view) { return absl::OkStatus(); };
+  read = co_await client.ReadSnapshot(endpoint, other, std::move(forget), {}, use_awaitable);
+  EXPECT_TRUE(absl::IsNotFound(read)) << read;
+  // More comes than there should be; and as much, but something else.
+  for (const uint64_t bytes : {taken->bytes - 1, first_piece}) {
+    other = *taken;
+    other.bytes = bytes;
+    Client::SnapshotSink take_all = [](absl::string_view) { return absl::OkStatus(); };
+    read = co_await client.ReadSnapshot(endpoint, other, std::move(take_all), {}, use_awaitable);
+    EXPECT_TRUE(absl::IsDataLoss(read)) << read;
+  }
+}
+
+TEST(Rim, ASnapshotIsTakenAndReadOut) {
+  LoopbackNode node;
+  asio::io_context context;
+  Client client(context, At(node));
+  RunToEnd(context, CopyTheState(client, node.address(), node));
+}
+
+TEST(Rim, ASnapshotOfANodeThatDoesNotAnswerIsUnavailable) {
+  LoopbackNode node;
+  asio::io_context context;
+  Client client(context, At(node));
+  node.Freeze();
+  absl::StatusOr<SnapshotRecord> taken = SnapshotRecord();
+  client.TakeSnapshot(node.address(), {.timeout = 200ms},
+                      [&](absl::StatusOr<SnapshotRecord> result) { taken = std::move(result); });
+  context.run();
+  EXPECT_TRUE(absl::IsUnavailable(taken.status())) << taken.status();
+}
+
+// A node that is loading its state: it greets, refuses everything, and names another as the leader.
+asio::awaitable<void> PointElsewhere(asio::ip::tcp::acceptor& acceptor, std::string leader) {
+  asio::ip::tcp::socket socket = co_await acceptor.async_accept(use_awaitable);
+  FrameDecoder decoder(kClientFrameBytesMax);
+  std::array<char, 4'096> buffer;
+  for (;;) {
+    const size_t count = co_await socket.async_read_some(asio::buffer(buffer), use_awaitable);
+    decoder.Feed(absl::string_view(buffer.data(), count));
+    std::string answers;
+    FrameView frame;
+    while (decoder.Next(&frame) == FrameDecoder::Result::kFrame) {
+      FrameHeader header = frame.header;
+      header.flags = kFlagReply;
+      pb::ServerHello hello;
+      hello.set_magic(kClientMagic);
+      hello.set_version(kProtocolVersionMax);
+      pb::Error error;
+      error.set_code(pb::ERROR_CODE_UNAVAILABLE);
+      error.set_message("this node is loading its state");
+      error.mutable_leader()->set_node_id(1);
+      error.mutable_leader()->set_client_address(leader);
+      if (header.opcode == Opcode::kHello) {
+        AppendFrame(answers, header, hello);
+      } else {
+        header.flags |= kFlagError;
+        AppendFrame(answers, header, error);
+      }
+    }
+    co_await asio::async_write(socket, asio::buffer(answers), use_awaitable);
+  }
+}
+
+TEST(Rim, WhatIsAskedOfOneNodeIsAskedOfNoOther) {
+  LoopbackNode leader;
+  asio::io_context context;
+  asio::ip::tcp::acceptor acceptor(context, {asio::ip::address_v4::loopback(), 0});
+  asio::co_spawn(context, PointElsewhere(acceptor, leader.address()), asio::detached);
+  const std::string address = "127.0.0.1:" + std::to_string(acceptor.local_endpoint().port());
+  Client client(context, At(leader));
+  absl::Status read;
+  size_t pieces = 0;
+  Client::SnapshotSink sink = [&pieces](absl::string_view) {
+    ++pieces;
+    return absl::OkStatus();
+  };
+  SnapshotRecord snapshot;
+  snapshot.bytes = 10;
+  client.ReadSnapshot(address, snapshot, std::move(sink), {.timeout = 300ms},
+                      [&](absl::Status status) {
+                        read = std::move(status);
+                        context.stop();
+                      });
+  context.run();
+  // The leader would have said that it has no such snapshot.
+  EXPECT_TRUE(absl::IsUnavailable(read)) << read;
+  EXPECT_EQ(pieces, 0u);
 }
 
 asio::awaitable<void> MeetNobody(Client& client) {

@@ -66,16 +66,20 @@ bool Eventually(const std::function<bool()>& done) {
   return true;
 }
 
-Cluster::Cluster(size_t nodes, std::vector<std::string> flags) : flags_(std::move(flags)) {
-  for (size_t i = 0; i < nodes; ++i) {
-    client_ports_.push_back(PickPort());
-    peer_ports_.push_back(PickPort());
-  }
-  processes_.resize(nodes);
+Cluster::Cluster(size_t nodes, std::vector<std::string> flags)
+    : flags_(std::move(flags)), founders_(nodes) {
+  for (size_t i = 0; i < nodes; ++i) AddNode();
+}
+
+size_t Cluster::AddNode() {
+  client_ports_.push_back(PickPort());
+  peer_ports_.push_back(PickPort());
+  processes_.emplace_back();
+  return size() - 1;
 }
 
 void Cluster::StartAll() {
-  for (size_t node = 0; node < size(); ++node) Start(node);
+  for (size_t node = 0; node < founders_; ++node) Start(node);
 }
 
 void Cluster::Start(size_t node) {
@@ -100,12 +104,28 @@ std::string Cluster::endpoint(size_t node) const {
   return absl::StrCat("127.0.0.1:", client_ports_[node]);
 }
 
+std::string Cluster::peer_address(size_t node) const {
+  return absl::StrCat("127.0.0.1:", peer_ports_[node]);
+}
+
 std::string Cluster::endpoints() const {
   return absl::StrJoin(client_options().endpoints, ",");
 }
 
 std::filesystem::path Cluster::data_dir(size_t node) const {
   return directory_.path() / absl::StrCat("node-", node + 1);
+}
+
+void Cluster::DamageLog(size_t node) {
+  const std::filesystem::path segment = data_dir(node) / "wal" / "wal-000000000001";
+  std::stringstream text;
+  text << std::ifstream(segment, std::ios::binary).rdbuf();
+  const size_t last = text.str().find_last_not_of('\0');
+  ASSERT_GT(last, 8u * 1024);
+  std::fstream file(segment, std::ios::in | std::ios::out | std::ios::binary);
+  // Four sectors: both copies of a batch.
+  file.seekp(static_cast<std::streamoff>(last / 2 / 512 * 512));
+  file << std::string(size_t{4} * 512, '\x40');
 }
 
 std::string Cluster::log_path(size_t node) const {
@@ -119,19 +139,36 @@ std::string Cluster::ReadLog(size_t node) const {
 }
 
 std::vector<std::string> Cluster::Flags(size_t node) const {
-  std::vector<std::string> peers;
-  for (size_t i = 0; i < size(); ++i)
-    peers.push_back(absl::StrCat(i + 1, "=127.0.0.1:", peer_ports_[i]));
-  std::vector<std::string> flags = {
-      "--node-id",       absl::StrCat(node + 1),
-      "--data-dir",      data_dir(node).string(),
-      "--client-listen", endpoint(node),
-      "--peer-listen",   absl::StrCat("127.0.0.1:", peer_ports_[node]),
-      "--peers",         absl::StrJoin(peers, ",")};
+  std::vector<std::string> flags =
+      start_lines_.count(node) > 0 ? FlagsOfLine(node) : FlagsOfFounder(node);
   const bool has_segment_bytes =
       std::find(flags_.begin(), flags_.end(), "--segment-bytes") != flags_.end();
   if (!has_segment_bytes) flags.insert(flags.end(), {"--segment-bytes", "1MiB"});
   flags.insert(flags.end(), flags_.begin(), flags_.end());
+  return flags;
+}
+
+std::vector<std::string> Cluster::FlagsOfFounder(size_t node) const {
+  LOCKD_CHECK(node < founders_, "node ", node + 1, " was added, and has no line to start it with");
+  std::vector<std::string> peers;
+  for (size_t i = 0; i < founders_; ++i) {
+    peers.push_back(absl::StrCat(i + 1, "=", peer_address(i)));
+  }
+  return {"--node-id",       absl::StrCat(node + 1),   "--data-dir",    data_dir(node).string(),
+          "--client-listen", endpoint(node),           "--peer-listen", peer_address(node),
+          "--peers",         absl::StrJoin(peers, ",")};
+}
+
+std::vector<std::string> Cluster::FlagsOfLine(size_t node) const {
+  const testing::Words& line = start_lines_.at(node);
+  std::vector<std::string> flags(line.begin() + 1, line.end());
+  const std::pair<std::string, std::string> own[] = {{"--client-listen", endpoint(node)},
+                                                     {"--data-dir", data_dir(node).string()}};
+  for (const auto& [flag, value] : own) {
+    const auto at = std::find(flags.begin(), flags.end(), flag);
+    if (at != flags.end()) flags.erase(at, at + 2);
+    flags.insert(flags.end(), {flag, value});
+  }
   return flags;
 }
 

@@ -50,6 +50,13 @@ class Cluster {
   // `flags` go to every node.
   explicit Cluster(size_t nodes, std::vector<std::string> flags = {});
 
+  // One node more, with ports and a directory of its own, that the others do not know of. The
+  // cluster is expected to number it in this order.
+  size_t AddNode();
+  // What this node is started with from now on, instead of --peers: the words of a line for lockd.
+  // The address for clients and the directory are filled in.
+  void set_start_line(size_t node, testing::Words words) { start_lines_[node] = std::move(words); }
+
   void StartAll();
   void Start(size_t node);  // from 0
   void Kill(size_t node);   // SIGKILL, and gone
@@ -62,7 +69,10 @@ class Cluster {
   [[nodiscard]] std::string endpoints() const;
   [[nodiscard]] uint16_t client_port(size_t node) const { return client_ports_[node]; }
   [[nodiscard]] uint16_t peer_port(size_t node) const { return peer_ports_[node]; }
+  [[nodiscard]] std::string peer_address(size_t node) const;
   [[nodiscard]] std::filesystem::path data_dir(size_t node) const;
+  // Of a node that is down: what was written long before the tail cannot be read any more.
+  void DamageLog(size_t node);
   // Of nodes that start from now on; 0: as many as this process may open.
   void set_descriptors_max(uint64_t descriptors) { descriptors_max_ = descriptors; }
   // NAME=VALUE, of this node when it starts from now on.
@@ -81,10 +91,15 @@ class Cluster {
   void WaitUntilAlike();
 
  private:
+  [[nodiscard]] std::vector<std::string> FlagsOfFounder(size_t node) const;
+  [[nodiscard]] std::vector<std::string> FlagsOfLine(size_t node) const;
+
   TempDirectory directory_;
   std::vector<std::string> flags_;
   uint64_t descriptors_max_ = 0;
   std::map<size_t, testing::Words> environments_;
+  std::map<size_t, testing::Words> start_lines_;
+  size_t founders_ = 0;
   std::vector<uint16_t> client_ports_;
   std::vector<uint16_t> peer_ports_;
   std::vector<std::unique_ptr<Process>> processes_;  // null: never started

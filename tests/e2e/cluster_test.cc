@@ -5,14 +5,12 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
-#include <atomic>
 #include <csignal>
-#include <map>
-#include <mutex>
 #include <thread>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "client/fence_gate.h"
+#include "tests/e2e/load.h"
 
 namespace lockd::e2e {
 namespace {
@@ -91,66 +89,6 @@ TEST(ThreeNodes, HeldLocksSurviveThatAllNodesAreKilledAtOnce) {
   }
   cluster.WaitUntilAlike();
 }
-
-// Clients lock and unlock a few locks as fast as they can while leaders are killed. What each grant
-// says is written down.
-class Load {
- public:
-  Load(const Cluster& cluster, size_t clients, size_t locks) : locks_(locks) {
-    for (size_t i = 0; i < clients; ++i) {
-      threads_.emplace_back([this, i, options = cluster.client_options()] { Run(i, options); });
-    }
-  }
-  ~Load() { Stop(); }
-  void Stop() {
-    stopping_ = true;
-    for (std::thread& thread : threads_) {
-      if (thread.joinable()) thread.join();
-    }
-  }
-  [[nodiscard]] uint64_t cycles() const { return cycles_; }
-  [[nodiscard]] uint64_t failures() const { return failures_; }
-
- private:
-  void Run(size_t number, const ClientOptions& options) {
-    BlockingClient client(options);
-    auto session = client.OpenSession({.operation_timeout = kPatience});
-    ASSERT_TRUE(session.ok()) << session.status();
-    for (size_t round = number; !stopping_; ++round) {
-      const std::string name = absl::StrCat("lock-", round % locks_);
-      AcquireResult result = session->Acquire(name, {.wait = kPatience});
-      if (!result.granted()) {
-        ++failures_;
-        continue;
-      }
-      {
-        // Two owners at once would both be in here, and a doubled or stale grant would be refused
-        // by the gate.
-        const std::lock_guard<std::mutex> lock(mutex_);
-        EXPECT_FALSE(owned_[name]) << name << " has two owners";
-        owned_[name] = true;
-        EXPECT_TRUE(gates_[name].Admit(result.lock.token()))
-            << name << " was granted a token twice or late";
-      }
-      {
-        const std::lock_guard<std::mutex> lock(mutex_);
-        EXPECT_TRUE(result.lock.held()) << "lost " << name << " without a reason";
-        owned_[name] = false;
-      }
-      if (session->Release(std::move(result.lock)) != ReleaseStatus::kReleased) ++failures_;
-      ++cycles_;
-    }
-  }
-
-  const size_t locks_;
-  std::atomic<bool> stopping_ = false;
-  std::atomic<uint64_t> cycles_ = 0;
-  std::atomic<uint64_t> failures_ = 0;
-  std::mutex mutex_;
-  std::map<std::string, bool> owned_;
-  std::map<std::string, FenceGate> gates_;
-  std::vector<std::thread> threads_;
-};
 
 TEST(ThreeNodes, KillingTheLeaderUnderLoadLosesNoGrantAndDoublesNone) {
   Cluster cluster(3);

@@ -46,7 +46,7 @@ class ClusterDamage : public testing::Test {
   };
   // The segments in use of a node's log, oldest first.
   std::vector<Place> Segments(int id) {
-    const std::string directory = cluster_.env().LogOptions(id).directory;
+    const std::string directory = cluster_.env().StorageOptionsOf(id).log.directory;
     auto recovery =
         storage::RecoverLog(&cluster_.disk(id), directory, storage::RecoveryMode::kReadOnly);
     EXPECT_TRUE(recovery.ok() && recovery->has_value());

@@ -57,7 +57,8 @@ void CrashCluster::Restart(int id) {
 }
 
 std::optional<storage::LogModel> CrashCluster::ReadLog(int id, MemFileSystem* disk) const {
-  absl::StatusOr<storage::OpenedLog> opened = storage::LogStore::Open(disk, env_.LogOptions(id));
+  absl::StatusOr<storage::OpenedLog> opened =
+      storage::LogStore::Open(disk, env_.StorageOptionsOf(id).log);
   EXPECT_TRUE(opened.ok()) << opened.status();
   if (!opened.ok()) return std::nullopt;
   return storage::LogModel::Of(&*opened);

@@ -2,11 +2,12 @@
 //
 // The input decides what happens next: time passes at one member, outputs are taken, a write
 // becomes durable, a message on the wire is delivered, lost, doubled, overtaken or comes again much
-// later, members crash and restart, links are cut; and messages arrive that nobody sent, with any
-// numbers that promise nothing (what a correct member never says, like an entry that contradicts a
-// committed one, is not made up). So every member's Step meets every kind of message in every role.
-// What must hold after each step: the invariants of each member, one leader for each term, all
-// apply the same entries (Group checks these).
+// later, members crash and restart, links are cut, snapshots are taken, sent and installed, logs
+// are compacted; and messages arrive that nobody sent, with any numbers that promise nothing (what
+// a correct member never says, like an entry that contradicts a committed one, is not made up). So
+// every member's Step meets every kind of message in every role. What must hold after each step:
+// the invariants of each member, one leader for each term, all apply the same entries (Group checks
+// these).
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -54,7 +55,7 @@ class Schedule {
   }
 
   void Step(uint64_t id) {
-    const uint64_t action = choices_.Below(16);
+    const uint64_t action = choices_.Below(20);
     if (!group_.is_up(id)) {
       if (action < 8) group_.Restart(id, choices_.Below(4));
       return;
@@ -86,7 +87,11 @@ class Schedule {
         group_.Settle();
         break;
       case 9:
-        group_[id].SuspectLeader();
+        if (choices_.OneIn(2)) {
+          group_[id].SuspectLeader();
+        } else {
+          (void)group_[id].TransferLeadership(NodeId(choices_.Below(members_ + 1)));
+        }
         break;
       case 10:
       case 11:
@@ -103,10 +108,30 @@ class Schedule {
       case 14:
         group_.Deliver(MadeUp(id));
         break;
+      case 15:
+        group_.TakeSnapshot(id);
+        break;
+      case 16:
+        Compact(id);
+        break;
+      case 17:
+        group_.SendSnapshots(id);
+        break;
+      case 18:
+        group_.Install(id);
+        break;
       default:
         DeliverSome();
         break;
     }
+  }
+
+  // Up to its snapshot or a little less. (One that a candidate had no use for may be ahead of what
+  // is applied.)
+  void Compact(uint64_t id) {
+    const uint64_t index =
+        std::min(group_.disk(id).snapshot.index, group_[id].applied_index()).value();
+    if (index > 0) group_.Compact(id, index - choices_.Below(std::min<uint64_t>(index, 4)));
   }
 
   // Close to what the member knows, or far from it.
@@ -124,12 +149,20 @@ class Schedule {
     const Term other(Near(raft.term().value()));
     Message message{.from = NodeId(from), .to = NodeId(to), .term = term, .body = {}};
     const bool flag = choices_.OneIn(2);
-    switch (choices_.Below(4)) {
+    const bool is_transfer = !flag && choices_.OneIn(2);
+    switch (choices_.Below(5)) {
       case 0:
         message.body = VoteRequest{.pre_vote = flag,
                                    .campaign_term = flag ? term + 1 : term,
                                    .last_index = index,
-                                   .last_term = other};
+                                   .last_term = other,
+                                   .is_transfer = is_transfer};
+        // A vote may decide an election. In the name of one that may still campaign in this term,
+        // no log is claimed that it may not have.
+        if (!flag && group_.disk(from).hard_state.term <= term) {
+          message.body = VoteRequest{
+              .campaign_term = term, .last_index = {}, .last_term = {}, .is_transfer = is_transfer};
+        }
         break;
       case 1:
         message.body = VoteReply{.pre_vote = flag, .campaign_term = other, .granted = false};
@@ -141,6 +174,13 @@ class Schedule {
                                    .hint_index = Index(Near(index.value())),
                                    .hint_term = other,
                                    .round = choices_.Below(20)};
+        break;
+      case 3:
+        message.body = SnapshotChunkReply{.snapshot = {.base = {index, other, ClusterTime(0)},
+                                                       .bytes = choices_.Below(3),
+                                                       .checksum = 0},
+                                          .next_offset = choices_.Below(3),
+                                          .installed = false};
         break;
       default:
         // An old round: a member confirms no round that it has not heard of.

@@ -37,6 +37,53 @@ TEST(Config, PeersComeOutAscending) {
   EXPECT_EQ(FormatPeers(parsed.config.peers), "1=a:1,2=[::1]:7421,3=c:1");
 }
 
+TEST(Config, AJoinerNeedsAMembersAddressAndItsOwnNumber) {
+  const ParsedCommandLine parsed =
+      Parse({"--node-id", "4", "--join", "10.0.0.1:7421", "--peer-listen", "10.0.0.4:7421"});
+  ASSERT_TRUE(parsed.run) << parsed.text;
+  ASSERT_TRUE(parsed.config.join.has_value());
+  EXPECT_EQ(parsed.config.join->ToString(), "10.0.0.1:7421");
+  EXPECT_TRUE(parsed.config.peers.empty());
+  EXPECT_FALSE(Parse({}).config.join.has_value());
+  EXPECT_FALSE(Parse({}).config.peers_given);
+  EXPECT_FALSE(parsed.config.rejoin);
+  EXPECT_TRUE(Parse({"--node-id", "4", "--join", "10.0.0.1:7421", "--rejoin"}).config.rejoin);
+  EXPECT_TRUE(Parse({"--peers", "1=a:1"}).config.peers_given);
+}
+
+TEST(Config, ARestoreNamesItsBackup) {
+  const ParsedCommandLine parsed =
+      Parse({"restore", "monday", "--node-id", "2", "--data-dir", "d", "--peers", "1=a:1,2=b:1"});
+  ASSERT_TRUE(parsed.run) << parsed.text;
+  EXPECT_EQ(parsed.restore_file, "monday");
+  EXPECT_EQ(parsed.config.node_id, NodeId(2));
+  EXPECT_EQ(parsed.config.data_dir, "d");
+  EXPECT_EQ(FormatPeers(parsed.config.peers), "1=a:1,2=b:1");
+  EXPECT_FALSE(Parse({}).restore_file.has_value());
+  EXPECT_EQ(Parse({"restore"}).exit_status, 2);
+  const ParsedCommandLine joining = Parse({"restore", "monday", "--node-id", "4", "--join", "a:1"});
+  EXPECT_EQ(joining.exit_status, 2);
+  EXPECT_THAT(joining.text, HasSubstr("not with restore"));
+  EXPECT_THAT(Parse({"restore", "--help"}).text, HasSubstr("the same file for every node"));
+}
+
+TEST(Config, ASalvageIsAskedForInSoManyWords) {
+  const ParsedCommandLine parsed = Parse({"salvage", "d", "saved", "--accept-lost-grants"});
+  ASSERT_TRUE(parsed.run) << parsed.text;
+  EXPECT_EQ(parsed.salvage_directory, "d");
+  EXPECT_EQ(parsed.salvage_file, "saved");
+  EXPECT_FALSE(parsed.replaces_salvage_file);
+  EXPECT_TRUE(
+      Parse({"salvage", "d", "saved", "--accept-lost-grants", "--force"}).replaces_salvage_file);
+  const ParsedCommandLine without = Parse({"salvage", "d", "saved"});
+  EXPECT_EQ(without.exit_status, 2);
+  EXPECT_THAT(without.text, HasSubstr("--accept-lost-grants"));
+  EXPECT_EQ(Parse({"salvage", "d", "--accept-lost-grants"}).exit_status, 2);
+  ::setenv("LOCKD_RETRY_AFTER", "20ms", 1);
+  EXPECT_TRUE(Parse({"salvage", "d", "saved", "--accept-lost-grants"}).run);
+  ::unsetenv("LOCKD_RETRY_AFTER");
+}
+
 TEST(Config, HelpAndVersionLeaveWithZero) {
   const ParsedCommandLine help = Parse({"--help"});
   EXPECT_FALSE(help.run);
@@ -71,6 +118,17 @@ TEST(Config, EveryBadKnobIsOneLineThatNamesKnobValueAndBound) {
       {{"--peers", "2=a:1,3=b:1"}, {"--peers", "does not name this node, 1"}},
       {{"--peers", "1=a:1,2=a:2,3=a:3,4=a:4,5=a:5,6=a:6,7=a:7,8=a:8,9=a:9,10=a:10"},
        {"--peers", "1 to 9"}},
+      {{"--join", "a:1"}, {"--join", "needs --node-id"}},
+      {{"--join", "a", "--node-id", "4"}, {"--join", "host:port"}},
+      {{"--join", "0.0.0.0:7421", "--node-id", "4"},
+       {"--join", "0.0.0.0:7421", "no address that can be dialled"}},
+      {{"--join", "a:0", "--node-id", "4"}, {"--join", "a:0", "peer address of a member"}},
+      {{"--join", "127.0.0.1:7421", "--node-id", "4"}, {"--join", "this node's own address"}},
+      {{"--join", "a:1", "--node-id", "1", "--peers", "1=b:1"},
+       {"--join", "not together with --peers"}},
+      {{"--rejoin"}, {"--rejoin", "needs --join"}},
+      {{"--rejoin", "--peers", "1=b:1"}, {"--rejoin", "needs --join"}},
+      {{"--rejoin", "--join", "a:1"}, {"--join", "needs --node-id"}},
       {{"--heartbeat", "1ms"}, {"--heartbeat", "1ms is out of range", "5ms..1m"}},
       {{"--heartbeat", "soon"}, {"--heartbeat", "soon", "5ms..1m"}},
       {{"--election-timeout-min", "100ms"}, {"--election-timeout-min", "100ms", "150ms"}},
@@ -86,6 +144,9 @@ TEST(Config, EveryBadKnobIsOneLineThatNamesKnobValueAndBound) {
       {{"--segment-bytes", "100000"}, {"--segment-bytes", "multiple of 512"}},
       {{"--tail-bytes-max", "0"}, {"--tail-bytes-max", "1MiB..16GiB"}},
       {{"--disk-reserve", "2000GiB"}, {"--disk-reserve", "out of range", "0..1024GiB"}},
+      {{"--snapshot-log-bytes", "1KiB"},
+       {"--snapshot-log-bytes", "out of range", "64KiB..1024GiB"}},
+      {{"--snapshot-bytes-per-s", "0"}, {"--snapshot-bytes-per-s", "out of range", "1MiB..64GiB"}},
       {{"--sessions-max", "0"}, {"--sessions-max", "1..10000000"}},
       {{"--locks-max", "x"}, {"--locks-max", "not a whole number"}},
       {{"--waiters-max", "0"}, {"--waiters-max", "out of range"}},
@@ -134,6 +195,17 @@ TEST_F(ConfigFile, SaysTheSameAsFlags) {
   EXPECT_EQ(parsed.config.heartbeat_ms, 100);
 }
 
+TEST_F(ConfigFile, MaySayHowToJoin) {
+  Write("node-id = 4\njoin = 10.0.0.1:7421\n");
+  const ParsedCommandLine parsed = Parse({"--config", path_.string()});
+  ASSERT_TRUE(parsed.run) << parsed.text;
+  EXPECT_EQ(parsed.config.node_id, NodeId(4));
+  ASSERT_TRUE(parsed.config.join.has_value());
+  // --peers of the file counts against it too.
+  Write("node-id = 1\npeers = \"1=a:1\"\n");
+  EXPECT_EQ(Parse({"--config", path_.string(), "--join", "b:1"}).exit_status, 2);
+}
+
 TEST_F(ConfigFile, LosesAgainstTheEnvironmentWhichLosesAgainstAFlag) {
   Write("heartbeat = 10ms\nretry-after = 10ms\nhello-timeout = 10ms\n");
   ::setenv("LOCKD_HEARTBEAT", "20ms", 1);
@@ -145,6 +217,12 @@ TEST_F(ConfigFile, LosesAgainstTheEnvironmentWhichLosesAgainstAFlag) {
   EXPECT_EQ(parsed.config.heartbeat_ms, 30);
   EXPECT_EQ(parsed.config.retry_after_ms, 20);
   EXPECT_EQ(parsed.config.hello_timeout_ms, 10);
+}
+
+// It would be done again at every start.
+TEST_F(ConfigFile, DoesNotSayToRejoin) {
+  Write("node-id = 4\njoin = 10.0.0.1:7421\nrejoin = true\n");
+  EXPECT_EQ(Parse({"--config", path_.string()}).exit_status, 2);
 }
 
 TEST_F(ConfigFile, UnknownNamesAndBadValuesAreRefused) {

@@ -1,5 +1,6 @@
 #include "tests/sim/fault_injector.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -8,6 +9,10 @@ namespace lockd::sim {
 namespace {
 
 constexpr int64_t kHourMs = 3'600'000;
+
+bool Leads(const SimNode& node) {
+  return node.is_up() && node.node().raft().is_leader();
+}
 
 }  // namespace
 
@@ -41,9 +46,9 @@ void FaultInjector::After(Time delay, std::function<void()> action) {
 void FaultInjector::Inject(Fault fault) {
   if (trace_) trace_(absl::StrCat("fault: ", FaultName(fault)));
   // Each of these knows some of the kinds.
-  for (const auto inject :
-       {&FaultInjector::InjectNetwork, &FaultInjector::InjectPartition,
-        &FaultInjector::InjectProcess, &FaultInjector::InjectDisk, &FaultInjector::InjectClient}) {
+  for (const auto inject : {&FaultInjector::InjectNetwork, &FaultInjector::InjectPartition,
+                            &FaultInjector::InjectProcess, &FaultInjector::InjectMembers,
+                            &FaultInjector::InjectDisk, &FaultInjector::InjectClient}) {
     const Effect effect = (this->*inject)(fault);
     if (effect == Effect::kStruck) world_.faults->Happened(fault);
     if (effect != Effect::kOther) return;
@@ -209,7 +214,11 @@ FaultInjector::Effect FaultInjector::InjectProcess(Fault fault) {
       return StruckIf(struck);
     }
     case Fault::kCrashInWrite:
-      node.CrashInNextWrite();
+      if (random_.Chance(1, 4)) {
+        node.CrashInNextSnapshotJob();
+      } else {
+        node.CrashInNextWrite();
+      }
       return Effect::kNone;  // counts when it happens
     case Fault::kMajorityCrash:
       for (size_t i = 0; i <= nodes.size() / 2; ++i) {
@@ -219,9 +228,7 @@ FaultInjector::Effect FaultInjector::InjectProcess(Fault fault) {
       return StruckIf(struck);
     case Fault::kLeaderCrash:
       for (auto& each : nodes) {
-        if (each->is_up() && each->node().raft().is_leader()) {
-          struck |= Crash(*each, Pick(20 * kMillis, 3 * kSeconds));
-        }
+        if (Leads(*each)) struck |= Crash(*each, Pick(20 * kMillis, 3 * kSeconds));
       }
       return StruckIf(struck);
     case Fault::kRestartLoop:
@@ -232,6 +239,23 @@ FaultInjector::Effect FaultInjector::InjectProcess(Fault fault) {
       if (!node.is_up() || node.is_paused()) return Effect::kNone;
       node.Stop();
       return Effect::kStruck;
+    case Fault::kLeaderRestart:
+      for (auto& each : nodes) {
+        if (!Leads(*each) || each->is_paused()) continue;
+        each->Stop();
+        struck = true;
+      }
+      return StruckIf(struck);
+    case Fault::kLeadershipTransfer: {
+      // To this node, or to whom it suits.
+      const NodeId to = random_.Chance(2, 3) ? node.node_id() : NodeId{0};
+      for (auto& each : nodes) {
+        if (!Leads(*each)) continue;
+        world_.stranger->AskForTransfer(each->host(), to);
+        struck = true;
+      }
+      return StruckIf(struck);
+    }
     case Fault::kNodePause:
     case Fault::kNodeSuspend:
       if (!node.is_up() || node.is_paused()) return Effect::kNone;
@@ -243,6 +267,84 @@ FaultInjector::Effect FaultInjector::InjectProcess(Fault fault) {
       node.set_is_slow(true);
       After(Pick(500 * kMillis, 5 * kSeconds), [&node] { node.set_is_slow(false); });
       return Effect::kStruck;
+    case Fault::kSnapshotNow:
+      if (!node.is_up()) return Effect::kNone;
+      node.TakeSnapshot();
+      return Effect::kStruck;
+    default:
+      return Effect::kOther;
+  }
+}
+
+// ---- Members
+
+const state::MemberRole* FaultInjector::RoleOf(NodeId node) const {
+  for (const state::Member& member : world_.members()) {
+    if (member.node_id == node) return &member.role;
+  }
+  return nullptr;
+}
+
+// The next machine, again and again until it is in. It is started before or after it is added.
+bool FaultInjector::AddMember() {
+  for (auto& each : *world_.nodes) {
+    SimNode& joiner = *each;
+    if (joiner.node_id().value() <= swarm_.nodes || joiner.is_removed() || joiner.is_lost() ||
+        RoleOf(joiner.node_id()) != nullptr) {
+      continue;
+    }
+    for (auto& node : *world_.nodes) {
+      if (!Leads(*node)) continue;
+      world_.stranger->AskToAdd(node->host(), joiner.node_id(), joiner.peer_address());
+    }
+    if (!joiner.is_spare()) return true;
+    const std::string contact = AnyNode().peer_address();
+    After(Pick(0, 2 * kSeconds), [&joiner, contact] {
+      if (joiner.is_spare()) joiner.Join(contact);
+    });
+    return true;
+  }
+  return false;
+}
+
+// Three voters with true disks stay, whatever becomes of what was asked for before.
+bool FaultInjector::RemoveMember(bool prefers_lost) {
+  std::vector<SimNode*> candidates;
+  std::vector<SimNode*> lost;
+  size_t staying = 0;
+  for (auto& node : *world_.nodes) {
+    const state::MemberRole* const role = RoleOf(node->node_id());
+    if (role == nullptr) continue;
+    (node->is_lost() ? lost : candidates).push_back(node.get());
+    const bool votes = *role == state::MemberRole::kVoter || *role == state::MemberRole::kIncoming;
+    if (votes && !node->was_damaged() && !to_remove_.contains(node->node_id())) ++staying;
+  }
+  if (!lost.empty() && (prefers_lost || random_.Chance(1, 2))) candidates = lost;
+  SimNode& gone = *candidates[random_.Below(candidates.size())];
+  const bool was_asked_for = to_remove_.contains(gone.node_id());
+  const bool is_missed = !gone.was_damaged() && !was_asked_for &&
+                         *RoleOf(gone.node_id()) != state::MemberRole::kLearner;
+  if (is_missed && staying <= 3) return false;
+  bool asked = false;
+  for (auto& node : *world_.nodes) {
+    if (!Leads(*node)) continue;
+    world_.stranger->AskToRemove(node->host(), gone.node_id());
+    asked = true;
+  }
+  if (asked) to_remove_.insert(gone.node_id());
+  return asked;
+}
+
+FaultInjector::Effect FaultInjector::InjectMembers(Fault fault) {
+  switch (fault) {
+    case Fault::kMemberAdded:
+      return StruckIf(AddMember());
+    case Fault::kMemberRemoved:
+      return StruckIf(RemoveMember(/*prefers_lost=*/false));
+    case Fault::kMemberReplaced: {
+      const bool added = AddMember();
+      return StruckIf(RemoveMember(/*prefers_lost=*/true) && added);
+    }
     default:
       return Effect::kOther;
   }
@@ -254,11 +356,19 @@ bool FaultInjector::MayDamage(const SimNode& node) const {
   if (node.was_damaged()) return true;
   size_t damaged = 0;
   for (const auto& each : *world_.nodes) damaged += each->was_damaged() ? 1 : 0;
-  return damaged < (world_.nodes->size() - 1) / 2;
+  return damaged < (swarm_.changes_members() ? 1 : (swarm_.nodes - 1) / 2);
+}
+
+// It is a member, and not registered yet: whatever directory it has when it is, is the right one.
+bool FaultInjector::ComesUpFirst(const SimNode& node) const {
+  const std::vector<state::Member>& members = world_.members();
+  return std::any_of(members.begin(), members.end(), [&node](const state::Member& member) {
+    return member.node_id == node.node_id() && member.incarnation.is_zero();
+  });
 }
 
 bool FaultInjector::DamageDisk(SimNode& node, SimNode::Damage damage) {
-  if (node.is_lost() || !MayDamage(node)) return false;
+  if (node.is_lost() || node.is_spare() || node.is_removed() || !MayDamage(node)) return false;
   node.Crash();
   const bool struck = node.DamageDisk(damage);
   After(Pick(20 * kMillis, 2 * kSeconds), [&node] {
@@ -304,6 +414,7 @@ FaultInjector::Effect FaultInjector::InjectDisk(Fault fault) {
       });
       return Effect::kNone;
     case Fault::kDiskWiped:
+      if (ComesUpFirst(node)) return Effect::kNone;
       return StruckIf(DamageDisk(node, SimNode::Damage::kWiped));
     case Fault::kWallStepForward:
       node.StepWallClock(static_cast<int64_t>(random_.Between(1, 3 * kHourMs)));

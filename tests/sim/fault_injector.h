@@ -2,7 +2,8 @@
 //
 // Every kind that the swarm gave a rate happens again and again, at random times with that mean.
 // Within a budget: no more than a minority of the nodes ever has its disk damaged, so that a
-// majority of true logs remains and recovery is a fair demand. Everything else may hit everybody.
+// majority of true logs remains and recovery is a fair demand. Where members change, one disk alone
+// may be damaged, and three voters stay. Everything else may hit everybody.
 //
 // Threading: one thread.
 #ifndef LOCKD_TESTS_SIM_FAULT_INJECTOR_H_
@@ -11,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,6 +35,8 @@ class FaultInjector {
     std::vector<std::unique_ptr<SimNode>>* nodes;
     std::vector<std::unique_ptr<SimClient>>* clients;
     Stranger* stranger;
+    // The members as the committed log has them.
+    std::function<const std::vector<state::Member>&()> members;
   };
 
   FaultInjector(World world, const Swarm& swarm, uint64_t seed,
@@ -58,6 +62,7 @@ class FaultInjector {
   Effect InjectNetwork(Fault fault);
   Effect InjectPartition(Fault fault);
   Effect InjectProcess(Fault fault);
+  Effect InjectMembers(Fault fault);
   Effect InjectDisk(Fault fault);
   Effect InjectClient(Fault fault);
 
@@ -72,11 +77,16 @@ class FaultInjector {
   void After(Time delay, std::function<void()> action);
   // These say whether they found something to do.
   bool Crash(SimNode& node, Time down_for);
+  bool AddMember();
+  bool RemoveMember(bool prefers_lost);
+  // In the committed log; null: no member.
+  [[nodiscard]] const state::MemberRole* RoleOf(NodeId node) const;
   void Flap(HostId a, HostId b, uint64_t times);
   void LoopRestarts(SimNode& node, uint64_t times);
   void Block(Paths* paths, HostId from, HostId to);
   void BlockBothWays(Paths* paths, HostId a, HostId b);
   [[nodiscard]] bool MayDamage(const SimNode& node) const;
+  [[nodiscard]] bool ComesUpFirst(const SimNode& node) const;
   bool DamageDisk(SimNode& node, SimNode::Damage damage);
 
   const World world_;
@@ -84,6 +94,7 @@ class FaultInjector {
   Random random_;
   const std::function<void(const std::string&)> trace_;
   bool is_on_ = false;
+  std::set<NodeId> to_remove_;  // asked for, and perhaps not heard
 };
 
 }  // namespace lockd::sim

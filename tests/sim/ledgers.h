@@ -29,18 +29,24 @@ namespace lockd::sim {
 class Ledgers {
  public:
   Ledgers(const Scheduler* scheduler, std::vector<NodeId> voters)
-      : scheduler_(scheduler), votes_(voters), disks_(std::move(voters)) {}
+      : scheduler_(scheduler), disks_(std::move(voters)) {}
 
   void OnPeerFrame(NodeId from, NodeId to, absl::string_view frame);
   void OnWriteBegins(NodeId node, const storage::LogWrite& write);
   void OnDurable(NodeId node, const storage::LogWrite& write);
   void OnRecovered(NodeId node, const raft::RecoveredLog& log);
+  void OnSnapshotsKept(NodeId node, const std::vector<raft::SnapshotId>& kept) {
+    disks_.SnapshotsKept(node, kept);
+  }
+  void OnRestored(NodeId node, const raft::LogBase& base) { disks_.Restored(node, base); }
   void AfterTurn(const SimNode& node);
-  // An entry is seen to be committed for the first time; ascending.
+  // An entry is seen to be committed for the first time, by the node whose turn it was; ascending.
   void OnCommitted(const raft::Entry& entry);
 
  private:
   void FollowLog(const SimNode& node);
+  // The node's log begins after `base`: what it held up to there is known, or a snapshot's.
+  void FollowBase(NodeId node, const raft::LogBase& base);
 
   const Scheduler* const scheduler_;
   VoteLedger votes_;
@@ -48,7 +54,8 @@ class Ledgers {
   WireLedger wires_;
   LogChain logs_;
   ClockLedger clocks_;
-  std::map<NodeId, raft::Index> durable_;  // as each core had it last
+  const raft::Raft* committing_ = nullptr;  // of the node whose turn it was
+  std::map<NodeId, raft::Index> durable_;   // as each core had it last
 };
 
 }  // namespace lockd::sim

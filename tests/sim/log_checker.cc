@@ -6,7 +6,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "consensus/raft/invariants.h"
+#include "consensus/raft/membership.h"
 #include "protocol/base/check.h"
+#include "server/node/membership.h"
 #include "server/state/command.h"
 #include "server/state/invariants.h"
 #include "tests/support/describe_state.h"
@@ -28,6 +30,7 @@ void LogChecker::AfterTurn(const SimNode& node) {
     replica.life = node.life();
     // A term that was only heard of, and not durable when the power went, promised nothing.
     replica.term = raft::Term(0);
+    replica.base = raft::Index(0);
     replica.commit = raft::Index(0);
     replica.applied = raft::Index(0);
     replica.last = raft::Index(0);
@@ -46,17 +49,46 @@ void LogChecker::AfterTurn(const SimNode& node) {
   if (raft.is_leader()) CheckLeader(node);
   CheckLeaderCommit(raft, replica);
   CheckCommits(node, replica);
+  const raft::LogBase& base = raft.log().base();
+  LOCKD_CHECK(base.index >= replica.base, "MonotoneMarks: base went back");
+  if (base.index != replica.base) CheckBase(node.node_id(), base);
+  replica.base = base.index;
+  CheckState(node, replica, whole);
+}
 
-  const uint64_t applied = raft.applied_index().value();
+void LogChecker::CheckBase(NodeId node, const raft::LogBase& base) const {
+  LOCKD_CHECK(base.index.value() <= committed_.size(), "BaseIsCommitted: node ", node,
+              " begins its log after index ", base.index, ", which nobody committed");
+  const raft::Entry& entry = committed_[base.index.value() - 1].entry;
+  LOCKD_CHECK(entry.term == base.term && entry.time == base.time, "BaseIsCommitted: node ", node,
+              " begins its log after another entry at index ", base.index);
+}
+
+// Whether entries were applied or a snapshot was loaded: the state is the one of that index.
+void LogChecker::CheckState(const SimNode& node, Replica& replica, bool whole) const {
+  if (node.node().is_loading()) return;
+  const raft::Index index = node.node().raft().applied_index();
+  const uint64_t applied = index.value();
   LOCKD_CHECK(applied <= committed_.size(), "AppliedAfterCommit: node ", node.node_id(),
               " applied index ", applied, ", which nobody committed");
   // What has applied nothing since has changed nothing; that too is looked at now and then.
-  const bool has_applied = raft.applied_index() != replica.applied;
-  replica.applied = raft.applied_index();
+  const bool has_applied = index != replica.applied;
+  replica.applied = index;
   if (applied > 0 && (has_applied || whole)) {
     LOCKD_CHECK(node.node().database().digest() == committed_[applied - 1].digest,
                 "DigestsAgree: node ", node.node_id(), " differs at index ", applied);
+    CheckMembers(node, index);
   }
+}
+
+// One that joins has no configuration until it comes to one in its log.
+void LogChecker::CheckMembers(const SimNode& node, raft::Index applied) {
+  const raft::Configuration& in_log =
+      node.node().raft().configurations().At(applied).change.configuration;
+  if (in_log.voters.empty() || node.node().database().cluster_id().is_zero()) return;
+  LOCKD_CHECK(node::ConfigurationOf(node.node().database().members()) == in_log,
+              "MembersFollowTheLog: node ", node.node_id(),
+              " has applied other members up to index ", applied, " than its log has there");
 }
 
 void LogChecker::CheckLeader(const SimNode& node) {
@@ -112,13 +144,17 @@ void LogChecker::CheckCommits(const SimNode& node, Replica& replica) {
 }
 
 void LogChecker::Append(const raft::Entry& entry, raft::Term term) {
+  std::string payload = entry.payload;
+  if (entry.kind == raft::EntryKind::kConfiguration) {
+    payload = raft::DecodeConfigurationChange(entry.payload)->particulars;
+  }
   std::optional<state::Batch> batch;
-  if (!entry.payload.empty()) {
-    absl::StatusOr<state::Batch> decoded = state::DecodeBatch(entry.payload);
+  if (!payload.empty()) {
+    absl::StatusOr<state::Batch> decoded = state::DecodeBatch(payload);
     LOCKD_CHECK(decoded.ok(), "a committed entry does not decode: ", decoded.status().message());
     batch = *std::move(decoded);
   }
-  const state::ApplyResult result = reference_.Apply(entry.time, entry.payload);
+  const state::ApplyResult result = reference_.Apply(entry.time, payload);
   committed_.push_back({entry, term, reference_.digest()});
   listeners_.on_committed(entry);
   const std::string broken = state::FirstBrokenInvariant(reference_);

@@ -7,8 +7,10 @@
 //   LeaderCompleteness  (I-2)  a leader's log holds everything committed in earlier terms
 //   CommittedNeverLost  (I-3)  where any node ever had an entry committed, all commit that entry
 //   DigestsAgree        (I-4)  a replica's digest is that of the committed log at its index
+//   MembersFollowTheLog        a replica's members are in the roles that its log gives them there
 //   OwnTermCommits             a leader's commit index rises onto entries of its own term only
-//   MonotoneMarks       (I-5)  term, commit and applied index never go back within a life
+//   MonotoneMarks       (I-5)  term, base, commit and applied index never go back within a life
+//   BaseIsCommitted     (I-3)  what a log begins after is the committed entry of that index
 //   AppliedAfterCommit  (I-5)  nothing is applied that nobody committed, and there is no gap
 //   RaftInvariants             those of consensus/raft/invariants.h
 //   StateInvariants     (I-14..I-26) those of LockDatabase, after every entry
@@ -55,6 +57,11 @@ class LogChecker {
 
   void AfterTurn(const SimNode& node);
 
+  // The parts of AfterTurn that need no node. The next entry is seen to be committed, by a node in
+  // this term; and a node's log begins after this.
+  void Append(const raft::Entry& entry, raft::Term term);
+  void CheckBase(NodeId node, const raft::LogBase& base) const;
+
   // A node has shown this holder (zero: none) as of this applied entry.
   void OnStaleRead(const std::string& lock, raft::Index applied, FencingToken holder) const;
 
@@ -71,6 +78,7 @@ class LogChecker {
   struct Replica {
     uint64_t life = 0;
     raft::Term term;
+    raft::Index base;
     raft::Index commit;
     raft::Index applied;
     raft::Index last;
@@ -79,9 +87,10 @@ class LogChecker {
   };
 
   void CheckLeader(const SimNode& node);
+  void CheckState(const SimNode& node, Replica& replica, bool whole) const;
+  static void CheckMembers(const SimNode& node, raft::Index applied);
   static void CheckLeaderCommit(const raft::Raft& raft, Replica& replica);
   void CheckCommits(const SimNode& node, Replica& replica);
-  void Append(const raft::Entry& entry, raft::Term term);
   void CheckOracle(const raft::Entry& entry, const state::Batch* batch,
                    const state::ApplyResult& result);
   void NoteAcquires(const state::Batch& batch);

@@ -11,7 +11,7 @@ namespace lockd::sim {
 namespace {
 
 // Every interval at its upper bound: a turn of each node a minute, a keep-alive every 20 minutes.
-// Time entries are what fills the log, which cannot be compacted yet: 576,000 of them.
+// Time entries are what fills the log: 576,000 of them.
 LongTimeOptions SlowestCluster() {
   LongTimeOptions options;
   options.swarm.nodes = 3;
@@ -39,7 +39,7 @@ TEST(LongTime, SlowFourHundredDays) {
     if (day % 20 == 0) world.ChangeLeader();
     if (day % 50 == 25) world.Restart(static_cast<size_t>(day / 50) % 3, 20 * kMinutes);
   }
-  world.AwaitAlike(10 * kMinutes);
+  world.AwaitAllApplied(10 * kMinutes);
   world.reference().CheckInvariants();
   // Time went on but for what the failovers took.
   EXPECT_GT(world.reference().time(), ClusterTime(399 * kDays / kMillis));
@@ -80,7 +80,7 @@ void RunAndRestartAll(LongTimeWorld& world) {
     world.Restart(node, 200 * kMillis);
     world.RunFor(1'500 * kMillis);
   }
-  world.AwaitAlike(5 * kSeconds);
+  world.AwaitAllApplied(5 * kSeconds);
   world.reference().CheckInvariants();
   EXPECT_GT(world.grants(), 20u);
   EXPECT_GT(world.works(), 5u);

@@ -73,7 +73,7 @@ class LongTimeWorld {
   [[nodiscard]] FencingToken first_token() const { return grants_.begin()->first; }
   [[nodiscard]] FencingToken last_token() const { return grants_.rbegin()->first; }
   // All nodes have applied all that is committed, within `patience`.
-  void AwaitAlike(Time patience);
+  void AwaitAllApplied(Time patience);
 
  private:
   struct Committed {

@@ -29,7 +29,9 @@ std::vector<std::string> CutFrames(const std::string& bytes) {
   return frames;
 }
 
+// Of a frame, or the torn beginning of one.
 bool KeepsItsPlace(const std::string& frame) {
+  if (frame.size() <= kOpcodeOffset) return false;
   const auto opcode = static_cast<Opcode>(frame[kOpcodeOffset]);
   return opcode == Opcode::kHello || opcode == Opcode::kReason;
 }
@@ -51,9 +53,11 @@ void SimNetwork::SetUp(HostId id, bool up) {
   if (up) return;
   std::vector<LinkId> broken;
   for (auto& [link_id, link] : links_) {
+    bool is_broken = false;  // a host may have dialled itself
     for (Side& side : link.sides) {
-      if (side.host == id && std::exchange(side.hears, false)) broken.push_back(link_id);
+      if (side.host == id) is_broken |= std::exchange(side.hears, false);
     }
+    if (is_broken) broken.push_back(link_id);
   }
   for (const LinkId link : broken) Break(link);
 }
@@ -228,8 +232,9 @@ void SimNetwork::Arrive(LinkId id, int to, std::string bytes) {
   Side& side = link.sides[to];
   if (!side.hears || link.is_dead) return;
   if (IsBlocked(link.sides[1 - to].host, side.host) || !side.waiting.empty()) {
-    // A stream's bytes wait for the end of the partition; a peer's frame is lost.
-    if (!link.is_peer) side.waiting.push_back(std::move(bytes));
+    // A stream's bytes wait for the end of the partition; a peer's frame is lost, but for a hello:
+    // a link without one is of no use until the node gives it up.
+    if (!link.is_peer || KeepsItsPlace(bytes)) side.waiting.push_back(std::move(bytes));
     return;
   }
   HostAt(side.host)->OnBytes(id, std::move(bytes));

@@ -6,7 +6,8 @@
 //                      partition they wait.
 //   frames  (peers)    each frame on its own may be lost, duplicated, delayed, overtaken and come
 //                      again later, which is more than TCP does to a connection: Raft must bear
-//                      it. Only the hellos keep their place, so that a link can begin at all.
+//                      it. Only the hellos keep their place, and outlast a partition, so that a
+//                      link can begin at all.
 //
 // On both, bits flip and connections break in the middle of a frame. Bytes are what the shipping
 // encoders made; the receiver feeds them to the shipping decoder.

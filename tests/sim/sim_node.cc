@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "protocol/base/check.h"
 
@@ -31,19 +32,20 @@ void SimNode::Trace(const std::string& text) const {
 // ---- Life
 
 // Empty: this start came to nothing, and what follows from that has been done.
-std::optional<storage::OpenedLog> SimNode::OpenLog() {
-  storage::LogStoreOptions options;
-  options.directory = kWalDirectory;
-  options.node_id = options_.node_id;
-  options.cluster_name = "sim";
-  options.incarnation_draw = Incarnation(random_.Next() >> 1 | 1);
-  options.segment_bytes = kSegmentBytes;
-  options.tail_bytes_max = kTailBytesMax;
-  options.new_log_base = options_.log_base;
+std::optional<storage::OpenedStorage> SimNode::OpenDisk() {
+  storage::StorageOptions options;
+  options.log.directory = kWalDirectory;
+  options.log.node_id = options_.node_id;
+  options.log.cluster_name = "sim";
+  options.log.incarnation_draw = Incarnation(random_.Next() >> 1 | 1);
+  options.log.segment_bytes = kSegmentBytes;
+  options.log.tail_bytes_max = kTailBytesMax;
+  options.log.new_log_base = options_.log_base;
+  options.snapshot_directory = kSnapshotDirectory;
   if (life_ > 1 && faults_->Chooses(Fault::kCrashInRecovery)) {
     disk_.CutPowerAt(random_.Between(1, 8));
   }
-  absl::StatusOr<storage::OpenedLog> opened = storage::LogStore::Open(&disk_, options);
+  absl::StatusOr<storage::OpenedStorage> opened = storage::OpenStorage(&disk_, options);
   if (opened.ok() && disk_.power_is_on()) {
     disk_.CutPowerAt(storage::MemFileSystem::kNever);
     return *std::move(opened);
@@ -51,27 +53,30 @@ std::optional<storage::OpenedLog> SimNode::OpenLog() {
   const std::string why(opened.status().message());
   const bool power_went = !disk_.power_is_on();
   if (power_went) faults_->Happened(Fault::kCrashInRecovery);
-  const bool may_fail = power_went || IsExplained();
+  const bool may_fail = power_went || IsExplained(why);
   opened = absl::CancelledError();  // closes its files
   EndProcess(power_went ? DrawUnsynced() : storage::MemFileSystem::Unsynced::kKept);
   if (may_fail) {
     Trace(absl::StrCat("does not come up: ", power_went ? "power cut" : why));
     options_.on_exit(*this);
   } else {
-    LOCKD_CHECK(was_damaged_, "SoundDiskAccepted: node ", options_.node_id,
-                " refuses a disk that nobody has damaged: ", why);
+    const std::string broken = shadow_.OnRefused(was_damaged_, damages_, snapshot_damages_);
+    LOCKD_CHECK(broken.empty(), broken, " (node ", options_.node_id, ", which says: ", why, ")");
     Lose(why);
   }
   return std::nullopt;
 }
 
 // False: this node cannot be counted on any more.
-bool SimNode::AcceptRecovered(const raft::RecoveredLog& log) {
+bool SimNode::AcceptRecovered(const storage::OpenedStorage& opened) {
   if (is_wiped_) return true;  // what becomes of it is the cluster's business
+  const std::string broken = shadow_.OnSnapshotsFound(opened.kept, snapshot_damages_ > 0);
+  LOCKD_CHECK(broken.empty(), broken, " (node ", options_.node_id, ")");
   std::string difference;
-  switch (shadow_.OnRecovered(log, &difference)) {
+  switch (shadow_.OnRecovered(opened.log.log, &difference)) {
     case DiskShadow::Verdict::kExact:
-      options_.on_recovered(options_.node_id, log);
+      options_.on_snapshots_kept(options_.node_id, opened.kept);
+      options_.on_recovered(options_.node_id, opened.log.log);
       return true;
     case DiskShadow::Verdict::kLostLastWrite:
       // Damage to both copies of the last batch cannot be told from a write that was under way; an
@@ -89,40 +94,64 @@ bool SimNode::AcceptRecovered(const raft::RecoveredLog& log) {
 
 void SimNode::Start() {
   LOCKD_CHECK(!is_up(), "started twice");
-  if (is_lost_) return;
+  if (is_lost_ || is_spare_ || is_removed_) return;
   ++life_;
-  std::optional<storage::OpenedLog> opened = OpenLog();
+  std::optional<storage::OpenedStorage> opened = OpenDisk();
   if (!opened.has_value()) return;
-  if (!AcceptRecovered(opened->log)) {
+  if (!AcceptRecovered(*opened)) {
     opened.reset();
     EndProcess(storage::MemFileSystem::Unsynced::kKept);
     Lose("its last write is gone");
     return;
   }
-  damages_ = 0;  // what there was is mended
-  store_ = std::move(opened->store);
+  // What a start met is mended, or not counted on any more. It does not read what no write has
+  // reached: a bad sector of a prepared file can stand in the way later, when log precedes it.
+  damages_ = static_cast<int>(disk_.UnreadableSectors(kWalDirectory));
+  snapshot_damages_ = static_cast<int>(disk_.UnreadableSectors(kSnapshotDirectory));
+  MakeNode(*std::move(opened));
+  network_->SetUp(options_.host, true);
+  StartFileJobs();
+  MeasureDisk();
+}
 
+void SimNode::Join(std::string contact_address) {
+  contact_address_ = std::move(contact_address);
+  is_spare_ = false;
+  if (!is_up()) Start();
+}
+
+void SimNode::MakeNode(storage::OpenedStorage opened) {
+  store_ = std::move(opened.log.store);
+  snapshots_ = std::move(opened.snapshots);
   node::NodeOptions node_options;
   node_options.node_id = options_.node_id;
   node_options.cluster_name = "sim";
   node_options.client_address = absl::StrCat("node-", options_.node_id, ":7420");
-  node_options.peer_address = absl::StrCat("node-", options_.node_id, ":7421");
-  node_options.incarnation = opened->identity.incarnation;
-  node_options.cluster_id = opened->identity.cluster_id;
-  node_options.bootstrap_members = options_.members;
+  node_options.peer_address = options_.peer_address;
+  node_options.incarnation = opened.log.identity.incarnation;
+  node_options.cluster_id = opened.log.identity.cluster_id;
+  if (options_.is_spare) {
+    node_options.joins = true;
+    node_options.contact_address = contact_address_;
+  } else {
+    node_options.bootstrap_members = options_.members;
+  }
   node_options.cluster_id_draw = ClusterId(random_.Next() >> 1 | 1);
   node_options.seed = random_.Next();
   node_options.disk_reserve_bytes = kDiskReserveBytes;
   node_options.heartbeat_ms = options_.swarm.heartbeat_ms;
   node_options.election_ms_min = options_.swarm.election_ms_min;
   node_options.election_ms_max = options_.swarm.election_ms_max;
+  node_options.snapshot_log_bytes = options_.swarm.snapshot_log_bytes;
+  node_options.snapshot_bytes_per_s = options_.swarm.snapshot_bytes_per_s;
+  node_options.snapshot_piece_bytes_max = options_.swarm.snapshot_piece_bytes;
   if (options_.tune) options_.tune(&node_options);
-  Trace(absl::StrCat("starts, life ", life_, ", log to ", opened->log.last_index));
-  node_ =
-      std::make_unique<node::Node>(std::move(node_options), std::move(opened->log), clock_.Now());
-  network_->SetUp(options_.host, true);
-  StartFileJobs();
-  MeasureDisk();
+  Trace(absl::StrCat("starts, life ", life_, ", log from ", opened.log.log.base_index, " to ",
+                     opened.log.log.last_index, ", snapshot of ", opened.log.log.applied_index));
+  for (const std::string& note : opened.notes) Trace(note);
+  node_ = std::make_unique<node::Node>(
+      std::move(node_options), std::move(opened.log.log), clock_.Now(),
+      node::RecoveredSnapshots{.to_load = opened.snapshot, .kept = std::move(opened.kept)});
 }
 
 storage::MemFileSystem::Unsynced SimNode::DrawUnsynced() {
@@ -162,31 +191,48 @@ void SimNode::CrashIn(const storage::LogWrite& write) {
   options_.on_exit(*this);
 }
 
+void SimNode::TakeSnapshot() {
+  InProcess([this] {
+    node_->TakeSnapshot();
+    ScheduleTurn();
+  });
+}
+
 void SimNode::Stop() {
   if (!is_up() || is_paused_) return;
   Trace("is told to stop");
+  is_stopping_ = true;
   node_->OnStop();
+  InProcessAfter(2 * options_.swarm.election_ms_max * kMillis, [this] { Leave(); });
   RunTurn();
-  InProcessAfter(5 * kMillis, [this] {
-    EndProcess(storage::MemFileSystem::Unsynced::kKept);
-    options_.on_exit(*this);
-  });
+}
+
+void SimNode::Leave() {
+  EndProcess(storage::MemFileSystem::Unsynced::kKept);
+  options_.on_exit(*this);
 }
 
 void SimNode::EndProcess(storage::MemFileSystem::Unsynced unsynced) {
   node_.reset();
   store_.reset();
+  snapshots_.reset();
   connections_.clear();
   dials_.clear();
-  broken_.clear();
   disk_jobs_.clear();
+  snapshot_jobs_.clear();
+  snapshot_job_has_begun_ = false;
+  failed_drafts_.clear();
+  snapshot_read_failed_ = false;
+  snapshots_received_ = 0;
   waiting_.clear();
   is_paused_ = false;
   is_turn_scheduled_ = false;
   timer_at_ = SimClock::kNever;
   clock_.GoOn();
-  due_.reset();
+  due_.clear();
   crashes_in_write_ = false;
+  crashes_in_snapshot_job_ = false;
+  is_stopping_ = false;
   ++life_;  // what is scheduled for the old life finds another one
   disk_.Crash(unsynced, &random_);
   network_->SetUp(options_.host, false);
@@ -221,17 +267,19 @@ void SimNode::Resume() {
 }
 
 void SimNode::Heal() {
-  if (is_lost_) return;
+  if (is_lost_ || is_spare_ || is_removed_) return;
   FreeDisk();
   set_disk_is_low(false);
   disk_.ForgetFaults();
-  due_.reset();
+  due_.clear();
   crashes_in_write_ = false;
+  crashes_in_snapshot_job_ = false;
   disk_is_slow_ = false;
   is_slow_ = false;
   disk_stall_ = 0;
   StartNextDiskJob();  // what is under way takes no longer than it would now
   Resume();
+  if (is_stopping_) EndProcess(storage::MemFileSystem::Unsynced::kKept);  // somebody is quick
   if (!is_up()) Start();
 }
 
@@ -265,12 +313,24 @@ void SimNode::RunTurn() {
   node_->OnTime(clock_.Now(), WallTime(scheduler_->now() / kMillis + wall_offset_ms_));
   node::NodeActions actions = node_->TakeActions();
   if (actions.fatal.has_value()) {
+    if (snapshot_read_failed_) {  // of the state, at the start
+      Exit(actions.fatal->message);
+      return;
+    }
+    if (absl::StrContains(actions.fatal->message, "was removed from cluster")) {
+      Trace(actions.fatal->message);
+      EndProcess(storage::MemFileSystem::Unsynced::kKept);
+      is_removed_ = true;
+      options_.on_removed(*this);
+      return;
+    }
     LOCKD_CHECK(is_wiped_, "node ", options_.node_id, " gives up: ", actions.fatal->message);
     Trace(absl::StrCat("gives up: ", actions.fatal->message));
     EndProcess(storage::MemFileSystem::Unsynced::kKept);
     Lose("a wiped disk");
     return;
   }
+  if (actions.has_stopped) InProcessAfter(5 * kMillis, [this] { Leave(); });
   CarryOut(std::move(actions));
   options_.after_turn(*this);
 }
@@ -282,6 +342,10 @@ void SimNode::CarryOut(node::NodeActions actions) {
     network_->Send(link, options_.host, std::move(output.bytes));
     if (output.close) Drop(link);
   }
+  if (node_->snapshots_received() != snapshots_received_) {
+    snapshots_received_ = node_->snapshots_received();
+    if (!is_wiped_) options_.on_restored(options_.node_id, node_->raft().log().base());
+  }
   const bool disk_was_idle = disk_jobs_.empty();
   for (node::DiskJob& job : actions.disk) {
     if (const auto* write = std::get_if<storage::LogWrite>(&job); write != nullptr && !is_wiped_) {
@@ -290,6 +354,9 @@ void SimNode::CarryOut(node::NodeActions actions) {
     disk_jobs_.push_back(std::move(job));
   }
   if (disk_was_idle) StartNextDiskJob();
+  const bool file_thread_was_idle = snapshot_jobs_.empty();
+  for (storage::SnapshotJob& job : actions.snapshot_jobs) snapshot_jobs_.push_back(std::move(job));
+  if (file_thread_was_idle) StartSnapshotSlice();
   for (node::ClientOutput& output : actions.clients) {
     const LinkId link(output.connection.value());
     network_->Send(link, options_.host, std::move(output.bytes));
@@ -315,10 +382,11 @@ void SimNode::ArmTimer(LocalTime wakeup) {
 void SimNode::DialMembers() {
   for (const state::Member& member : node_->peers()) {
     if (dials_.contains(member.node_id)) continue;
-    const LinkId link = network_->Dial(options_.host, options_.host_of(member.node_id), true);
+    const LinkId link = network_->Dial(options_.host, options_.host_of(member.peer_address), true);
     dials_.emplace(member.node_id, link);
     Connection& connection = connections_[link];
     connection.is_peer = true;
+    connection.is_dialled = true;
     connection.dialled_peer = member.node_id;
   }
 }
@@ -327,7 +395,6 @@ void SimNode::OnDialed(LinkId link) {
   InProcess([this, link] {
     const auto found = connections_.find(link);
     if (found == connections_.end()) return;
-    broken_.erase(found->second.dialled_peer);
     node_->OnPeerDialed(found->second.dialled_peer, node::PeerLinkId(link.value()));
     ScheduleTurn();
   });
@@ -337,10 +404,8 @@ void SimNode::OnDialFailed(LinkId link, bool refused) {
   InProcess([this, link, refused] {
     const auto found = connections_.find(link);
     if (found == connections_.end()) return;
-    // As the rim does it: only the try right after a good link broke says anything.
-    const NodeId peer = found->second.dialled_peer;
-    if (broken_.erase(peer) > 0 && refused) {
-      node_->OnPeerRefused(peer);
+    if (refused) {
+      node_->OnPeerRefused(found->second.dialled_peer);
       ScheduleTurn();
     }
     Drop(link);
@@ -410,7 +475,6 @@ void SimNode::OnLinkClosed(LinkId link) {
     const auto found = connections_.find(link);
     if (found == connections_.end()) return;
     const bool is_peer = found->second.is_peer;
-    if (!found->second.dialled_peer.is_zero()) broken_.insert(found->second.dialled_peer);
     Drop(link);
     if (is_peer) {
       node_->OnPeerClosed(node::PeerLinkId(link.value()));
@@ -425,9 +489,10 @@ void SimNode::Drop(LinkId link) {
   network_->Close(link, options_.host);
   const auto found = connections_.find(link);
   if (found == connections_.end()) return;
+  const bool is_dialled = found->second.is_dialled;
   const NodeId peer = found->second.dialled_peer;
   connections_.erase(found);
-  if (peer.is_zero()) return;
+  if (!is_dialled) return;
   InProcessAfter(kRedialPause, [this, peer] {
     dials_.erase(peer);
     ScheduleTurn();  // dials again
@@ -463,8 +528,9 @@ void SimNode::FinishDiskJob() {
     shadow_.OnWriteStarted(*write);
     const absl::Status status = store_->Write(*write);
     if (!status.ok()) {
-      LOCKD_CHECK(IsExplained(), "write failed: ", std::string(status.message()));
-      Exit(std::string(status.message()));
+      const std::string why(status.message());
+      LOCKD_CHECK(IsExplained(why), "write failed: ", why);
+      Exit(why);
       return;
     }
     shadow_.OnWriteDone(*write);
@@ -477,8 +543,9 @@ void SimNode::FinishDiskJob() {
     const auto& read = std::get<storage::LogRead>(job);
     absl::StatusOr<std::vector<raft::Entry>> entries = store_->Read(read);
     if (!entries.ok()) {
-      LOCKD_CHECK(IsExplained(), "read failed: ", std::string(entries.status().message()));
-      Exit(std::string(entries.status().message()));
+      const std::string why(entries.status().message());
+      LOCKD_CHECK(IsExplained(why), "read failed: ", why);
+      Exit(why);
       return;
     }
     InProcess([this, done = storage::LogReadDone{read.id, *std::move(entries)}]() mutable {

@@ -1,10 +1,12 @@
-// SimNode: one lockd process on its own machine: the shipping Node over the shipping LogStore, on a
-// simulated disk, clock and network. The rim of server/net with the sockets and threads left out.
+// SimNode: one lockd process on its own machine: the shipping Node over the shipping LogStore and
+// SnapshotStore, on a simulated disk, clock and network. The rim of server/net with the sockets and
+// threads left out.
 //
 // It lives, crashes, is paused and starts again; its disk and its clock live on. A process that
 // cannot go on (a failed write, a damaged log) ends by itself, as lockd does; somebody starts it
-// again. When a start refuses the disk for good, the node is lost for the rest of the run: to bring
-// it back under a new identity is an operator's work.
+// again. What fails of a snapshot ends nothing. When a start refuses the disk for good, the node is
+// lost for the rest of the run; an operator may remove it and add another machine. A spare machine
+// does nothing until it is told to join; one that was removed does nothing any more.
 //
 // Threading: one thread.
 #ifndef LOCKD_TESTS_SIM_SIM_NODE_H_
@@ -21,6 +23,8 @@
 #include <vector>
 
 #include "consensus/storage/log_store.h"
+#include "consensus/storage/snapshot_store.h"
+#include "consensus/storage/start.h"
 #include "protocol/base/random.h"
 #include "protocol/frame_decoder.h"
 #include "server/node/node.h"
@@ -38,20 +42,29 @@ class SimNode : public Host {
   struct Options {
     HostId host;
     NodeId node_id;
+    std::string peer_address;
     std::vector<state::Member> members;  // of the whole cluster
     uint64_t seed = 0;
     Swarm swarm;
     storage::LogBase log_base = {};                  // where its log begins
     std::function<void(node::NodeOptions*)> tune{};  // may be empty; changes them at each start
-    // Which host answers at a member's peer address.
-    std::function<HostId(NodeId)> host_of;
+    bool is_spare = false;                           // joins later, instead of having these members
+    // Which host answers at a peer address.
+    std::function<HostId(const std::string&)> host_of;
     // After each turn, with everything that the turn changed in place.
     std::function<void(SimNode&)> after_turn;
     // A write is handed to the disk, and has become durable (before the node hears of it).
     std::function<void(NodeId, const storage::LogWrite&)> on_write_begins;
     std::function<void(NodeId, const storage::LogWrite&)> on_durable;
+    // These snapshots were just read back from its disk; it took over one of its leader's.
+    std::function<void(NodeId, const std::vector<raft::SnapshotId>&)> on_snapshots_kept =
+        [](NodeId, const std::vector<raft::SnapshotId>&) {};
+    std::function<void(NodeId, const raft::LogBase&)> on_restored = [](NodeId,
+                                                                       const raft::LogBase&) {};
     // A start has recovered this.
     std::function<void(NodeId, const raft::RecoveredLog&)> on_recovered;
+    // The process has ended for good, because it is a member no more.
+    std::function<void(SimNode&)> on_removed = [](SimNode&) {};
     // The process has ended by itself; it should be started again after a while.
     std::function<void(SimNode&)> on_exit;
     std::function<void(const std::string&)> trace;  // may be empty
@@ -60,17 +73,25 @@ class SimNode : public Host {
   SimNode(Scheduler* scheduler, SimNetwork* network, FaultBook* faults, Options options);
 
   // -- process --
+  // Nothing, where there is nothing to start: a spare, a lost or a removed node.
   void Start();
+  // A spare is one no more: it asks at this peer address to be let in.
+  void Join(std::string contact_address);
   // Power off, or only the process; what the disk keeps is drawn from the swarm.
   void Crash();
   // The same within the disk write that it begins next; then it should be started again.
   void CrashInNextWrite();
-  // An orderly stop: what the node says last is sent, then it is gone, to be started again.
+  // The same within the next piece of work on a snapshot file.
+  void CrashInNextSnapshotJob();
+  // An orderly stop: a leader hands over, what the node says last is sent, then it is gone, to be
+  // started again.
   void Stop();
   // The process stands still; what arrives waits. `suspended`: its monotonic clock too.
   void Pause(bool suspended);
   void Resume();
   void set_is_slow(bool slow) { is_slow_ = slow; }
+  // Somebody asks for a snapshot.
+  void TakeSnapshot();
 
   // -- disk and clocks --
   void set_disk_is_slow(bool slow) { disk_is_slow_ = slow; }
@@ -96,10 +117,13 @@ class SimNode : public Host {
   [[nodiscard]] bool is_paused() const { return is_paused_; }
   // Its disk is gone for good: no demand is made of it any more.
   [[nodiscard]] bool is_lost() const { return is_lost_; }
+  [[nodiscard]] bool is_spare() const { return is_spare_; }
+  [[nodiscard]] bool is_removed() const { return is_removed_; }
   [[nodiscard]] bool is_wiped() const { return is_wiped_; }
   // Something was done to its disk that no majority of disks may suffer.
   [[nodiscard]] bool was_damaged() const { return was_damaged_; }
   [[nodiscard]] HostId host() const { return options_.host; }
+  [[nodiscard]] const std::string& peer_address() const { return options_.peer_address; }
   [[nodiscard]] NodeId node_id() const { return options_.node_id; }
   [[nodiscard]] const node::Node& node() const { return *node_; }
   [[nodiscard]] const DiskShadow& shadow() const { return shadow_; }
@@ -114,13 +138,15 @@ class SimNode : public Host {
 
  private:
   static constexpr char kWalDirectory[] = "/wal";
+  static constexpr char kSnapshotDirectory[] = "/snapshots";
   // Small, so that a run of seconds rolls and recycles segments.
   static constexpr uint64_t kSegmentBytes = 64 * 1024;
   static constexpr uint64_t kDiskReserveBytes = 4 * kSegmentBytes;
 
   struct Connection {
     bool is_peer = false;
-    NodeId dialled_peer;  // zero: accepted
+    bool is_dialled = false;
+    NodeId dialled_peer;  // zero: not known
     FrameDecoder decoder{kHelloFrameBytesMax};
   };
 
@@ -128,16 +154,22 @@ class SimNode : public Host {
   void InProcess(std::function<void()> action);
   // The same after a delay.
   void InProcessAfter(Time delay, std::function<void()> action);
+  // The end of an orderly stop.
+  void Leave();
   void EndProcess(storage::MemFileSystem::Unsynced unsynced);
   void CrashIn(const storage::LogWrite& write);
+  void CrashInSnapshotJob();
   // The process ends by itself.
   void Exit(const std::string& why);
-  // Whether something that was done to the disk explains a failed call; counts it.
-  bool IsExplained();
+  // Whether something that was done to the disk explains a failed call, by what it said; counts it.
+  bool IsExplained(const std::string& why);
+  // The same of a job on a snapshot file.
+  bool IsExplained(const storage::SnapshotJob& job, const absl::Status& status);
   void Lose(const std::string& why);
   storage::MemFileSystem::Unsynced DrawUnsynced();
-  std::optional<storage::OpenedLog> OpenLog();
-  bool AcceptRecovered(const raft::RecoveredLog& log);
+  std::optional<storage::OpenedStorage> OpenDisk();
+  bool AcceptRecovered(const storage::OpenedStorage& opened);
+  void MakeNode(storage::OpenedStorage opened);
   void ScheduleTurn();
   void RunTurn();
   void CarryOut(node::NodeActions actions);
@@ -148,10 +180,15 @@ class SimNode : public Host {
   void StartNextDiskJob();
   void FinishDiskJob();
   void StartFileJobs();
+  // The file thread's other work: a slice of the first job, then of the next.
+  void StartSnapshotSlice();
+  void RunSnapshotSlice();
+  void OnSnapshotJobDone(const storage::SnapshotJob& job, storage::SnapshotJobDone done);
   // As the rim does it now and then.
   void MeasureDisk();
   Time DiskLatency();
-  [[nodiscard]] std::vector<std::string> LogFiles();
+  // Files in this directory whose names begin so, with their paths.
+  [[nodiscard]] std::vector<std::string> Files(const char* directory, const char* prefix);
   void Trace(const std::string& text) const;
 
   Scheduler* const scheduler_;
@@ -169,11 +206,15 @@ class SimNode : public Host {
   bool disk_is_full_ = false;
   bool disk_is_low_ = false;
   Time disk_stall_ = 0;
-  std::optional<Fault> due_;  // an error of the disk that no call has met yet
+  std::set<Fault> due_;  // errors of the disk that no call has met yet
   bool was_damaged_ = false;
-  int damages_ = 0;  // places on the disk, since the last start
+  int damages_ = 0;           // places in the log that no start has met
+  int snapshot_damages_ = 0;  // the same, in snapshots
   bool is_wiped_ = false;
   bool is_lost_ = false;
+  bool is_spare_ = options_.is_spare;
+  bool is_removed_ = false;
+  std::string contact_address_;
   std::string copied_path_;  // for kStaleFile
   std::string copied_contents_;
 
@@ -181,14 +222,21 @@ class SimNode : public Host {
   uint64_t life_ = 0;
   bool is_paused_ = false;
   bool crashes_in_write_ = false;
+  bool crashes_in_snapshot_job_ = false;
+  bool is_stopping_ = false;
   bool is_slow_ = false;
   std::unique_ptr<node::Node> node_;
   std::unique_ptr<storage::LogStore> store_;
+  std::unique_ptr<storage::SnapshotStore> snapshots_;
   std::map<LinkId, Connection> connections_;
   std::map<NodeId, LinkId> dials_;       // to each member: being dialled or up
-  std::set<NodeId> broken_;              // whose good link broke and was not dialled again yet
   std::deque<node::DiskJob> disk_jobs_;  // the front one is under way
   uint64_t disk_jobs_begun_ = 0;
+  std::deque<storage::SnapshotJob> snapshot_jobs_;  // the front one is under way
+  bool snapshot_job_has_begun_ = false;
+  std::set<uint64_t> failed_drafts_;
+  bool snapshot_read_failed_ = false;
+  uint64_t snapshots_received_ = 0;
   std::deque<std::function<void()>> waiting_;  // for the end of a pause
   bool is_turn_scheduled_ = false;
   Time timer_at_ = SimClock::kNever;

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "consensus/raft/describe.h"
 #include "protocol/base/check.h"
+#include "server/node/snapshot_receiver.h"
 #include "tests/sim/client_checks.h"
 #include "tests/sim/fault_injector.h"
 #include "tests/sim/ledgers.h"
@@ -30,6 +31,9 @@ constexpr Time kExpirySlack = kSeconds;
 constexpr Time kPeerFrameTimeout = node::NodeOptions{}.peer_frame_timeout_ms * kMillis;
 // For what is frozen longer: until it has caught up.
 constexpr Time kCatchUpTime = 20 * kSeconds;
+// More, for whoever needs a snapshot: the rest after one that could not be written, and a transfer
+// at the slowest pace.
+constexpr Time kSnapshotTime = node::SnapshotReceiver::kRestMs * kMillis + 10 * kSeconds;
 
 class Simulation {
  public:
@@ -48,10 +52,16 @@ class Simulation {
   void Form();
   void HealCore();
   void HealRest();
+  // Some healed node's log ends where another one's has not begun yet.
+  [[nodiscard]] bool NeedsSnapshot() const;
   void Converge();
 
   void AfterTurn(const SimNode& node);
+  // Null: a client's, or another stranger's.
+  [[nodiscard]] const SimNode* NodeAt(HostId host) const;
+  [[nodiscard]] bool IsMember(const SimNode& node) const;
   [[nodiscard]] const SimNode* Leader() const;
+  [[nodiscard]] bool MembersAreSettled() const;
   [[nodiscard]] bool NothingIsLeft() const;
   [[nodiscard]] bool AllReplicasAlike() const;
   [[nodiscard]] std::string DescribeAll() const;
@@ -96,12 +106,12 @@ Simulation::Simulation(const SimOptions& options)
                                 FencingToken token) { client_checks_.OnHoldEnded(lock, token); }}) {
   BuildNodes();
   BuildClients();
-  stranger_ = std::make_unique<Stranger>(&scheduler_, &network_,
-                                         HostId(swarm_.nodes + swarm_.clients + 1), random_.Next());
+  stranger_ = std::make_unique<Stranger>(
+      &scheduler_, &network_, HostId(nodes_.size() + swarm_.clients + 1), random_.Next());
   reader_ = std::make_unique<SimReader>(
       &scheduler_, &network_,
       SimReader::Options{
-          .host = HostId(swarm_.nodes + swarm_.clients + 2),
+          .host = HostId(nodes_.size() + swarm_.clients + 2),
           .seed = random_.Next(),
           .nodes = swarm_.nodes,
           .locks = swarm_.locks,
@@ -114,36 +124,57 @@ Simulation::Simulation(const SimOptions& options)
                 log_checker_.OnStaleRead(lock, raft::Index(applied_index), owner);
               }});
   injector_ = std::make_unique<FaultInjector>(
-      FaultInjector::World{&scheduler_, &network_, &faults_, &nodes_, &clients_, stranger_.get()},
+      FaultInjector::World{&scheduler_, &network_, &faults_, &nodes_, &clients_, stranger_.get(),
+                           [this]() -> const std::vector<state::Member>& {
+                             return log_checker_.reference().members();
+                           }},
       swarm_, random_.Next(), Tracer());
+}
+
+const SimNode* Simulation::NodeAt(HostId host) const {
+  const auto found = std::find_if(nodes_.begin(), nodes_.end(),
+                                  [host](const auto& node) { return node->host() == host; });
+  return found == nodes_.end() ? nullptr : found->get();
 }
 
 void Simulation::BuildNodes() {
   std::vector<state::Member> members;
   std::vector<NodeId> voters;
-  for (uint64_t i = 1; i <= swarm_.nodes; ++i) {
-    members.push_back({.node_id = NodeId(i), .peer_address = absl::StrCat("node-", i, ":7421")});
-    voters.push_back(NodeId(i));
+  std::map<std::string, HostId> host_of_address;
+  for (uint64_t i = 1; i <= swarm_.nodes + swarm_.spares; ++i) {
+    const NodeId id(i);
+    const std::string address = absl::StrCat("node-", i, ":7421");
+    host_of_address.emplace(address, HostId(i));
+    if (i > swarm_.nodes) continue;
+    members.push_back({.node_id = id, .peer_address = address});
+    voters.push_back(id);
   }
   ledgers_ = std::make_unique<Ledgers>(&scheduler_, std::move(voters));
   network_.on_peer_frame = [this](HostId from, HostId to, absl::string_view frame) {
     // What an acceptor answers to a stranger is none of the nodes' business.
-    if (from.value() <= swarm_.nodes && to.value() <= swarm_.nodes &&
-        !nodes_[from.value() - 1]->is_wiped()) {
-      ledgers_->OnPeerFrame(NodeId(from.value()), NodeId(to.value()), frame);
+    const SimNode* const sender = NodeAt(from);
+    const SimNode* const receiver = NodeAt(to);
+    if (sender == nullptr || receiver == nullptr) return;
+    // A machine that lost its disk may join anew, if it had not been let in before.
+    if (!sender->is_wiped() && !receiver->is_wiped()) {
+      ledgers_->OnPeerFrame(sender->node_id(), receiver->node_id(), frame);
     }
   };
-  for (uint64_t i = 1; i <= swarm_.nodes; ++i) {
+  for (uint64_t i = 1; i <= swarm_.nodes + swarm_.spares; ++i) {
     SimNode::Options node;
     node.host = HostId(i);
     node.node_id = NodeId(i);
+    node.peer_address = absl::StrCat("node-", i, ":7421");
+    node.is_spare = i > swarm_.nodes;
     node.members = members;
     node.seed = random_.Next();
     node.swarm = swarm_;
     node.tune = [this](node::NodeOptions* tuned) {
       tuned->bootstrap_settings.cleanup_holds_max = swarm_.cleanup_holds_max;
     };
-    node.host_of = [](NodeId id) { return HostId(id.value()); };
+    node.host_of = [host_of_address](const std::string& address) {
+      return host_of_address.at(address);
+    };
     node.after_turn = [this](SimNode& turned) { AfterTurn(turned); };
     node.on_write_begins = [this](NodeId id, const storage::LogWrite& write) {
       ledgers_->OnWriteBegins(id, write);
@@ -151,8 +182,18 @@ void Simulation::BuildNodes() {
     node.on_durable = [this](NodeId id, const storage::LogWrite& write) {
       ledgers_->OnDurable(id, write);
     };
+    node.on_snapshots_kept = [this](NodeId id, const std::vector<raft::SnapshotId>& kept) {
+      ledgers_->OnSnapshotsKept(id, kept);
+    };
+    node.on_restored = [this](NodeId id, const raft::LogBase& base) {
+      ledgers_->OnRestored(id, base);
+    };
     node.on_recovered = [this](NodeId id, const raft::RecoveredLog& log) {
       ledgers_->OnRecovered(id, log);
+    };
+    node.on_removed = [this](SimNode& removed) {
+      LOCKD_CHECK(!IsMember(removed), "RemovedIsNoMember: node ", removed.node_id(),
+                  " leaves the cluster that it belongs to");
     };
     node.on_exit = [this](SimNode& exited) { injector_->OnExit(exited); };
     node.trace = Tracer();
@@ -163,13 +204,13 @@ void Simulation::BuildNodes() {
 void Simulation::BuildClients() {
   std::vector<std::string> endpoints;
   std::map<std::string, HostId> host_of_address;
-  for (uint64_t i = 1; i <= swarm_.nodes; ++i) {
-    endpoints.push_back(absl::StrCat("node-", i, ":7420"));
-    host_of_address.emplace(endpoints.back(), HostId(i));
+  for (const auto& node : nodes_) {
+    endpoints.push_back(absl::StrCat("node-", node->node_id(), ":7420"));
+    host_of_address.emplace(endpoints.back(), node->host());
   }
   for (uint64_t i = 1; i <= swarm_.clients; ++i) {
     SimClient::Options client;
-    client.host = HostId(swarm_.nodes + i);
+    client.host = HostId(nodes_.size() + i);
     client.seed = random_.Next();
     client.swarm = swarm_;
     client.endpoints = endpoints;
@@ -254,6 +295,7 @@ void Simulation::Form() {
   for (auto& node : nodes_) node->Start();
   RunUntilDone(kFormationTime, "formation of the cluster", [this] {
     return std::all_of(nodes_.begin(), nodes_.end(), [](const auto& node) {
+      if (node->is_spare()) return true;
       return !node->node().is_forming() && !node->node().database().cluster_id().is_zero();
     });
   });
@@ -279,14 +321,18 @@ void Simulation::AfterTurn(const SimNode& node) {
 void Simulation::HealCore() {
   std::vector<SimNode*> candidates;
   for (auto& node : nodes_) {
-    if (node->is_wiped()) continue;
+    if (node->is_wiped() || node->is_spare() || node->is_removed()) continue;
     // Whether a damaged disk is true shows at its start.
     if (node->was_damaged()) node->Heal();
     if (!node->is_lost()) candidates.push_back(node.get());
   }
-  const size_t majority = nodes_.size() / 2 + 1;
-  LOCKD_CHECK(candidates.size() >= majority, "the fault budget was exceeded");
-  const uint64_t size = random_.Between(majority, candidates.size());
+  // Where members change, nobody outside knows which of them are a majority just now: all of them.
+  uint64_t size = candidates.size();
+  if (!swarm_.changes_members()) {
+    const size_t majority = swarm_.nodes / 2 + 1;
+    LOCKD_CHECK(size >= majority, "the fault budget was exceeded");
+    size = random_.Between(majority, size);
+  }
   while (candidates.size() > size) {
     candidates.erase(candidates.begin() +
                      static_cast<std::ptrdiff_t>(random_.Below(candidates.size())));
@@ -308,10 +354,21 @@ void Simulation::HealCore() {
 void Simulation::HealRest() {
   network_.Heal();
   for (auto& node : nodes_) {
-    if (node->is_lost()) continue;
+    if (node->is_lost() || node->is_spare() || node->is_removed()) continue;
     core_.insert(node->host());
     node->Heal();
   }
+}
+
+bool Simulation::NeedsSnapshot() const {
+  raft::Index base;
+  raft::Index last{UINT64_MAX};
+  for (const auto& node : nodes_) {
+    if (!core_.contains(node->host()) || !node->is_up()) continue;
+    base = std::max(base, node->node().raft().log().base_index());
+    last = std::min(last, node->node().raft().last_index());
+  }
+  return last < base;
 }
 
 const SimNode* Simulation::Leader() const {
@@ -321,6 +378,25 @@ const SimNode* Simulation::Leader() const {
     }
   }
   return nullptr;
+}
+
+bool Simulation::IsMember(const SimNode& node) const {
+  const std::vector<state::Member>& members = log_checker_.reference().members();
+  return std::any_of(members.begin(), members.end(), [&node](const state::Member& member) {
+    return member.node_id == node.node_id();
+  });
+}
+
+// No change is under way, all who have come up have a vote, and who is none of them knows it.
+bool Simulation::MembersAreSettled() const {
+  const std::vector<state::Member>& members = log_checker_.reference().members();
+  const bool are_voters = std::all_of(members.begin(), members.end(), [](const auto& member) {
+    return member.role == state::MemberRole::kVoter || member.incarnation.is_zero();
+  });
+  return are_voters && std::all_of(nodes_.begin(), nodes_.end(), [this](const auto& node) {
+           return !node->is_up() || node->is_wiped() || IsMember(*node) ||
+                  node->node().is_forming();
+         });
 }
 
 bool Simulation::NothingIsLeft() const {
@@ -333,7 +409,7 @@ bool Simulation::AllReplicasAlike() const {
   if (leader == nullptr) return false;
   return std::all_of(nodes_.begin(), nodes_.end(), [&](const auto& node) {
     // Their digests were compared with the reference at that index.
-    return node->is_lost() || node->is_wiped() ||
+    return node->is_lost() || node->is_wiped() || node->is_spare() || !IsMember(*node) ||
            (node->is_up() &&
             node->node().raft().applied_index() == leader->node().raft().applied_index());
   });
@@ -365,7 +441,7 @@ std::string Simulation::DescribeAll() const {
 void Simulation::Converge() {
   Trace("healed: a core, from here on");
   HealCore();
-  const Time healed_at = scheduler_.now();
+  const Time healed_at = scheduler_.now() + (NeedsSnapshot() ? kSnapshotTime : 0);
   // A link whose length field was damaged before is found out only by its frame's time.
   const Time stuck_links = swarm_.has(Fault::kBytesCorrupted) ? kPeerFrameTimeout : 0;
   RunUntilDone(healed_at + stuck_links + 3 * swarm_.election_ms_max * kMillis, "a serving leader",
@@ -385,8 +461,8 @@ void Simulation::Converge() {
                [this] { return NothingIsLeft(); });
   Trace("healed: everything");
   HealRest();
-  RunUntilDone(scheduler_.now() + kCatchUpTime, "equality of all replicas",
-               [this] { return AllReplicasAlike(); });
+  RunUntilDone(scheduler_.now() + kCatchUpTime + kSnapshotTime, "equality of all replicas",
+               [this] { return MembersAreSettled() && AllReplicasAlike(); });
   log_checker_.reference().CheckInvariants();
 }
 

@@ -5,6 +5,9 @@
 
 #include "protocol/base/bytes.h"
 #include "protocol/base/check.h"
+#include "protocol/frame.h"
+#include "protocol/lock.pb.h"
+#include "protocol/opcode.h"
 
 namespace lockd::sim {
 namespace {
@@ -42,6 +45,41 @@ void Stranger::SendAgain(HostId node, std::string bytes) {
     first = std::min<size_t>(bytes.size(), first + LoadLittle<uint32_t>(bytes.data() + first));
   }
   Dial(node, false, {bytes.substr(0, first), bytes.substr(first)});
+}
+
+void Stranger::AskForTransfer(HostId node, NodeId to) {
+  pb::TransferLeadershipRequest request;
+  request.set_to_node_id(to.value());
+  Ask(node, Opcode::kTransferLeadership, request);
+}
+
+void Stranger::AskToAdd(HostId node, NodeId added, const std::string& peer_address) {
+  pb::ChangeMembersRequest request;
+  request.set_action(pb::MEMBER_ACTION_ADD);
+  request.set_node_id(added.value());
+  request.set_peer_address(peer_address);
+  Ask(node, Opcode::kChangeMembers, request);
+}
+
+void Stranger::AskToRemove(HostId node, NodeId removed) {
+  pb::ChangeMembersRequest request;
+  request.set_action(pb::MEMBER_ACTION_REMOVE);
+  request.set_node_id(removed.value());
+  Ask(node, Opcode::kChangeMembers, request);
+}
+
+void Stranger::Ask(HostId node, Opcode opcode, const google::protobuf::MessageLite& request) {
+  const auto header = [](Opcode kind, uint32_t request_id) -> FrameHeader {
+    return {.opcode = kind, .flags = 0, .group = {}, .request_id = request_id};
+  };
+  pb::ClientHello hello;
+  hello.set_magic(kClientMagic);
+  hello.set_version_min(kProtocolVersionMin);
+  hello.set_version_max(kProtocolVersionMax);
+  std::string bytes;
+  AppendFrame(bytes, header(Opcode::kHello, 1), hello);
+  AppendFrame(bytes, header(opcode, 2), request);
+  Dial(node, false, {std::move(bytes), ""});
 }
 
 void Stranger::Dial(HostId node, bool peer_port, Message message) {

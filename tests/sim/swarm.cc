@@ -46,9 +46,15 @@ constexpr std::array<FaultSpec, kFaultCount> kSpecs = {{
     {"crash-in-recovery", kOccasion, 5, 40},
     {"restart-loop", kTimed, 10_s, 60_s},
     {"orderly-restart", kTimed, 5_s, 40_s},
+    {"leader-restart", kTimed, 5_s, 40_s},
+    {"leadership-transfer", kTimed, 2_s, 20_s},
     {"node-pause", kTimed, 2_s, 20_s},
     {"node-suspend", kTimed, 5_s, 40_s},
     {"node-slow", kTimed, 5_s, 40_s},
+    {"snapshot-now", kTimed, 2_s, 20_s},
+    {"member-added", kTimed, 10_s, 60_s},
+    {"member-removed", kTimed, 10_s, 60_s},
+    {"member-replaced", kTimed, 15_s, 60_s},
     {"unsynced-lost", kOccasion, 20, 60},
     {"unsynced-reordered", kOccasion, 20, 60},
     {"unsynced-garbled", kOccasion, 20, 60},
@@ -105,6 +111,14 @@ Swarm Swarm::Draw(Random* random) {
     const uint64_t rate = random->Between(kSpecs[i].low, kSpecs[i].high);
     if (on) swarm.rates[i] = rate;
   }
+  // More machines cost more: in two of five runs.
+  constexpr Fault kOfMembers[] = {Fault::kMemberAdded, Fault::kMemberRemoved,
+                                  Fault::kMemberReplaced};
+  const bool may_change_members = random->Chance(2, 5);
+  for (const Fault fault : kOfMembers) {
+    if (!may_change_members) swarm.rates[static_cast<size_t>(fault)] = 0;
+    if (swarm.has(fault)) swarm.spares = 3;
+  }
   swarm.clock_rate_ppm_max = swarm.has(Fault::kClockDrift) ? 2'480 : 0;
   if (random->Chance(1, 2)) {
     swarm.heartbeat_ms = static_cast<int64_t>(random->Between(50, 200));
@@ -117,6 +131,10 @@ Swarm Swarm::Draw(Random* random) {
   if (random->Chance(1, 3)) swarm.cleanup_holds_max = random->Between(1, 3);
   swarm.think_mean = static_cast<Time>(random->Between(150, 800)) * kMillis;
   swarm.hold_mean = static_cast<Time>(random->Between(1, 300)) * kMillis;
+  // There is little state: so snapshots come often, slowly and in small pieces.
+  if (random->Chance(3, 4)) swarm.snapshot_log_bytes = random->Between(4, 32) * 1024;
+  swarm.snapshot_bytes_per_s = uint64_t{1} << random->Between(13, 20);
+  swarm.snapshot_piece_bytes = size_t{1} << random->Between(9, 14);
   return swarm;
 }
 

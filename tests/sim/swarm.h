@@ -38,16 +38,23 @@ enum class Fault : uint8_t {
   kPartitionClient,  // a client apart from all nodes
   // Processes.
   kNodeCrash,
-  kClusterCrash,     // all nodes at once
-  kMajorityCrash,    // half of the nodes and one more at once
-  kLeaderCrash,      // whoever leads
-  kCrashInWrite,     // the power goes within a disk write
-  kCrashInRecovery,  // the power goes while a node starts
-  kRestartLoop,      // a node that starts and dies again and again
-  kOrderlyRestart,   // a node is told to stop, and is started again
+  kClusterCrash,        // all nodes at once
+  kMajorityCrash,       // half of the nodes and one more at once
+  kLeaderCrash,         // whoever leads
+  kCrashInWrite,        // the power goes within a disk write
+  kCrashInRecovery,     // the power goes while a node starts
+  kRestartLoop,         // a node that starts and dies again and again
+  kOrderlyRestart,      // a node is told to stop, and is started again
+  kLeaderRestart,       // the same to whoever leads
+  kLeadershipTransfer,  // an operator wants another leader
   kNodePause,
   kNodeSuspend,  // paused, and its monotonic clock stands still meanwhile
   kNodeSlow,     // every turn takes milliseconds
+  kSnapshotNow,  // an operator wants a snapshot
+  // Members: an operator's wish to whoever leads, which may get lost.
+  kMemberAdded,     // one more machine, with an empty disk, joins
+  kMemberRemoved,   // the leader itself, too
+  kMemberReplaced,  // both at once; whoever lost its disk goes first
   // Disks.
   kUnsyncedLost,       // nothing that was not synced survives a crash
   kUnsyncedReordered,  // of what was not synced some sectors and names survive
@@ -98,7 +105,8 @@ enum class FaultShape : uint8_t {
 
 // What one run is made of, drawn from its seed.
 struct Swarm {
-  size_t nodes = 5;  // 3 or 5
+  size_t nodes = 5;   // 3 or 5 found the cluster
+  size_t spares = 0;  // machines that may join it later
   size_t clients = 8;
   size_t locks = 3;
   Time duration = 180 * kSeconds;  // of the faulty part
@@ -107,6 +115,9 @@ struct Swarm {
   std::array<uint64_t, kFaultCount> rates{};
   [[nodiscard]] uint64_t rate(Fault fault) const { return rates[static_cast<size_t>(fault)]; }
   [[nodiscard]] bool has(Fault fault) const { return rate(fault) != 0; }
+
+  // Only then.
+  [[nodiscard]] bool changes_members() const { return spares != 0; }
 
   int64_t clock_rate_ppm_max = 0;
   int64_t heartbeat_ms = 50;
@@ -117,6 +128,9 @@ struct Swarm {
   uint64_t cleanup_holds_max = 1'024;  // holds that one entry cleans up
   Time think_mean = 200 * kMillis;     // between two operations of a client's task
   Time hold_mean = 30 * kMillis;
+  uint64_t snapshot_log_bytes = 0;  // one is taken whenever the log has grown so much; 0: never
+  uint64_t snapshot_bytes_per_s = 1'000'000;
+  size_t snapshot_piece_bytes = 256 * 1024;
 
   [[nodiscard]] static Swarm Draw(Random* random);
 };

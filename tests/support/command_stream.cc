@@ -192,22 +192,13 @@ Settings CommandStream::SomeSettings() {
 }
 
 Command CommandStream::ClusterCommand() {
-  switch (choose_(8)) {
-    case 0: {
-      Bootstrap bootstrap;
-      bootstrap.cluster_id = ClusterId(choose_(4));
-      bootstrap.feature_level = kFeatureLevelMax;
-      bootstrap.settings = SomeSettings();
-      for (uint64_t id = 1; id <= 1 + choose_(3); ++id) {
-        bootstrap.members.push_back(
-            {NodeId(id), absl::StrCat("p", id), absl::StrCat("c", id), Incarnation(choose_(2))});
-      }
-      return bootstrap;
-    }
+  switch (choose_(12)) {
+    case 0:
+      return FoundingCommand();
     case 1:
     case 2: {
       Member member;
-      member.node_id = NodeId(choose_(4));
+      member.node_id = NodeId(choose_(6));
       if (OneIn(2)) member.peer_address = absl::StrCat("p", choose_(9));
       if (OneIn(2)) member.client_address = absl::StrCat("c", choose_(9));
       member.incarnation = Incarnation(choose_(3));
@@ -215,9 +206,61 @@ Command CommandStream::ClusterCommand() {
     }
     case 3:
       return SetFeatureLevel{static_cast<uint32_t>(choose_(kFeatureLevelMax + 1))};
+    case 4:
+    case 5:
+    case 6:
+    case 7:
+      return members_.empty() && !OneIn(8) ? FoundingCommand() : MembersCommand();
     default:
       return SetSettings{SomeSettings()};
   }
+}
+
+Command CommandStream::FoundingCommand() {
+  Bootstrap bootstrap;
+  bootstrap.cluster_id = ClusterId(choose_(4));
+  bootstrap.feature_level = kFeatureLevelMax;
+  bootstrap.settings = SomeSettings();
+  for (uint64_t id = 1; id <= 1 + choose_(3); ++id) {
+    bootstrap.members.push_back(
+        {NodeId(id), absl::StrCat("p", id), absl::StrCat("c", id), Incarnation(choose_(2))});
+  }
+  if (OneIn(4)) return Refound{bootstrap, choose_(1'000)};
+  return bootstrap;
+}
+
+// Mostly one that makes sense: each member, and some new ones, get a role or go.
+Command CommandStream::MembersCommand() {
+  ChangeMembers change;
+  const bool is_joint = OneIn(2);
+  const auto give_role = [&](NodeId id, bool is_new) {
+    const uint64_t role = choose_(8);
+    if (role == 0 && !is_new) return;  // a member no longer
+    if (role <= 1) {
+      change.learners.push_back(id);
+    } else if (is_joint && role == 2 && !is_new) {
+      change.outgoing.push_back(id);
+    } else {
+      change.voters.push_back(id);
+      if (is_joint && role >= 4 && !is_new) change.outgoing.push_back(id);
+    }
+  };
+  for (const NodeId id : members_) give_role(id, false);
+  NodeId id = last_node_id_;
+  for (uint64_t count = members_.size() < 6 ? choose_(3) : 0; count > 0; --count) {
+    id += 1 + choose_(2);
+    give_role(id, true);
+    change.added.push_back(
+        {id, absl::StrCat("p", id), absl::StrCat("c", id), Incarnation(choose_(2))});
+  }
+  if (OneIn(8)) {
+    for (auto* list : {&change.voters, &change.outgoing, &change.learners}) {
+      if (OneIn(2)) list->push_back(NodeId(choose_(id.value() + 3)));
+      if (!OneIn(4)) std::sort(list->begin(), list->end());
+    }
+    if (OneIn(3)) change.added.emplace_back().node_id = NodeId(choose_(id.value() + 3));
+  }
+  return change;
 }
 
 Command CommandStream::MutatingCommand(Client& client) {
@@ -290,9 +333,27 @@ void CommandStream::LearnToken(SessionId session, Sequence acquire, const Acquir
   }
 }
 
+void CommandStream::LearnMembers(const Command& accepted) {
+  const auto* refound = std::get_if<Refound>(&accepted);
+  const auto* bootstrap =
+      refound != nullptr ? &refound->bootstrap : std::get_if<Bootstrap>(&accepted);
+  if (bootstrap != nullptr) {
+    for (const Member& member : bootstrap->members) members_.insert(member.node_id);
+    last_node_id_ = bootstrap->members.back().node_id;
+  }
+  if (const auto* change = std::get_if<ChangeMembers>(&accepted)) {
+    members_.clear();
+    for (const auto* list : {&change->voters, &change->outgoing, &change->learners}) {
+      members_.insert(list->begin(), list->end());
+    }
+    if (!change->added.empty()) last_node_id_ = change->added.back().node_id;
+  }
+}
+
 void CommandStream::Learn(const LogEntry& entry, const ApplyResult& result) {
   for (size_t i = 0; i < result.results.size(); ++i) {
     const Command& command = entry.batch->commands[i];
+    if (result.results[i].refusal == Refusal::kNone) LearnMembers(command);
     if (const auto* opened = std::get_if<SessionResult>(&result.results[i].value)) {
       Client* client = Find(opened->session);
       if (client == nullptr) {

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -71,8 +72,11 @@ class CommandStream {
   [[nodiscard]] Command SessionCommand();
   [[nodiscard]] Command OpenCommand();
   [[nodiscard]] Command ClusterCommand();
+  [[nodiscard]] Command FoundingCommand();
+  [[nodiscard]] Command MembersCommand();
   [[nodiscard]] Command MutatingCommand(Client& client);
   [[nodiscard]] Settings SomeSettings();
+  void LearnMembers(const Command& accepted);
   void LearnToken(SessionId session, Sequence acquire, const AcquireResult& result);
   [[nodiscard]] Client* Find(SessionId session);
 
@@ -81,6 +85,9 @@ class CommandStream {
   int64_t time_ms_ = 0;
   uint64_t nonces_ = 0;
   std::vector<Client> clients_;
+  // As far as was learned.
+  std::set<NodeId> members_;
+  NodeId last_node_id_;
 };
 
 }  // namespace lockd::state

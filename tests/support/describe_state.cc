@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "protocol/base/text.h"
+#include "server/state/members.h"
 
 namespace lockd::state {
 namespace {
@@ -70,16 +71,18 @@ const char* Name(SessionEndReason reason) {
       return "expired";
     case SessionEndReason::kDisconnected:
       return "disconnected";
+    case SessionEndReason::kRefounded:
+      return "refounded";
   }
   return "?";
 }
 
-std::string List(const std::vector<Sequence>& sequences) {
-  return StrCat(
-      "[",
-      absl::StrJoin(sequences, ",",
-                    [](std::string* out, Sequence sequence) { StrAppend(out, sequence.value()); }),
-      "]");
+template <typename T>
+std::string List(const std::vector<T>& numbers) {
+  return StrCat("[",
+                absl::StrJoin(numbers, ",",
+                              [](std::string* out, T number) { StrAppend(out, number.value()); }),
+                "]");
 }
 
 std::string Text(const Mutation& m) {
@@ -145,6 +148,9 @@ std::string Text(const Bootstrap& c) {
   for (const Member& member : c.members) StrAppend(&text, ", ", Describe(member));
   return text;
 }
+std::string Text(const Refound& c) {
+  return StrCat("refound, numbers from ", c.numbers_from, ": ", Text(c.bootstrap));
+}
 std::string Text(const RegisterMember& c) {
   return StrCat("register ", Describe(c.member));
 }
@@ -153,6 +159,12 @@ std::string Text(const SetSettings& c) {
 }
 std::string Text(const SetFeatureLevel& c) {
   return StrCat("feature-level ", c.feature_level);
+}
+std::string Text(const ChangeMembers& c) {
+  std::string text = StrCat("change members: voters ", List(c.voters), " outgoing ",
+                            List(c.outgoing), " learners ", List(c.learners));
+  for (const Member& member : c.added) StrAppend(&text, ", add ", Describe(member));
+  return text;
 }
 
 std::string Text(const Done&) {
@@ -229,7 +241,7 @@ std::string Describe(const Settings& s) {
 
 std::string Describe(const Member& m) {
   return StrCat("member ", m.node_id.value(), " ", m.peer_address, " ", m.client_address, " ",
-                m.incarnation.value());
+                m.incarnation.value(), " ", RoleName(m.role));
 }
 
 }  // namespace lockd::state

@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "protocol/base/check.h"
 #include "tests/support/mem_inode.h"
@@ -55,6 +56,7 @@ class MemFile : public File {
     const size_t spelled =
         offset < inode_->cached.size() ? inode_->cached.copy(to, count, offset) : 0;
     std::fill(to + spelled, to + count, '\0');
+    file_system_->counters_.bytes_read += count;
     return count;
   }
 
@@ -349,6 +351,13 @@ void MemFileSystem::ForgetFaults() {
 }
 void MemFileSystem::MakeUnreadable(const std::string& path, uint64_t sector) {
   FileAt(path)->unreadable.insert(sector);
+}
+size_t MemFileSystem::UnreadableSectors(const std::string& directory) const {
+  size_t sectors = 0;
+  for (const auto& [path, inode] : names_) {
+    if (absl::StartsWith(path, directory + "/")) sectors += inode->unreadable.size();
+  }
+  return sectors;
 }
 void MemFileSystem::set_capacity_bytes(uint64_t bytes) {
   capacity_bytes_ = bytes;

@@ -109,6 +109,8 @@ class MemFileSystem : public FileSystem {
   void ForgetFaults();
   // Every read that touches this sector fails with EIO, until it is written again.
   void MakeUnreadable(const std::string& path, uint64_t sector);
+  // How many such sectors the files of this directory still have.
+  [[nodiscard]] size_t UnreadableSectors(const std::string& directory) const;
   // Writes that would make all files together larger than this fail with ResourceExhausted, and
   // FreeBytes says how far they are from it.
   void set_capacity_bytes(uint64_t bytes);
@@ -121,6 +123,7 @@ class MemFileSystem : public FileSystem {
     uint64_t syncs = 0;
     uint64_t directory_syncs = 0;
     uint64_t bytes_written = 0;
+    uint64_t bytes_read = 0;
   };
   [[nodiscard]] const Counters& counters() const { return counters_; }
 

@@ -319,7 +319,17 @@ CommandResult NaiveLockDatabase::Do(const Bootstrap& command) {
   feature_level_ = command.feature_level;
   settings_ = command.settings;
   members_ = command.members;
+  for (const Member& member : members_) last_node_id_ = std::max(last_node_id_, member.node_id);
   return Gives(Done{});
+}
+
+CommandResult NaiveLockDatabase::Do(const Refound& command) {
+  const bool goes_on_higher = command.numbers_from > counter_ &&
+                              command.bootstrap.feature_level >= feature_level_ &&
+                              cluster_id_.is_zero();
+  if (!goes_on_higher) return Refused(Refusal::kInvalid);
+  counter_ = command.numbers_from;
+  return Do(command.bootstrap);
 }
 
 CommandResult NaiveLockDatabase::Do(const RegisterMember& command) {
@@ -346,6 +356,35 @@ CommandResult NaiveLockDatabase::Do(const SetSettings& command) {
 CommandResult NaiveLockDatabase::Do(const SetFeatureLevel& command) {
   if (command.feature_level < feature_level_) return Refused(Refusal::kInvalid);
   feature_level_ = command.feature_level;
+  return Gives(Done{});
+}
+
+CommandResult NaiveLockDatabase::Do(const ChangeMembers& command) {
+  if (cluster_id_.is_zero()) return Refused(Refusal::kInvalid);
+  std::map<NodeId, Member> records;
+  for (const Member& member : members_) records[member.node_id] = member;
+  for (const Member& member : command.added) {
+    if (member.node_id <= last_node_id_) return Refused(Refusal::kInvalid);
+    records[member.node_id] = member;
+  }
+  // Old and new voters each leave a mark.
+  std::map<NodeId, std::string> marks;
+  const std::vector<NodeId>& old = command.outgoing.empty() ? command.voters : command.outgoing;
+  for (const NodeId id : old) marks[id] += "old";
+  for (const NodeId id : command.voters) marks[id] += "new";
+  for (const NodeId id : command.learners) marks[id] += "learner";
+  const std::map<std::string, MemberRole> roles = {{"oldnew", MemberRole::kVoter},
+                                                   {"new", MemberRole::kIncoming},
+                                                   {"old", MemberRole::kOutgoing},
+                                                   {"learner", MemberRole::kLearner}};
+  std::vector<Member> members;
+  for (const auto& [id, mark] : marks) {
+    if (!records.contains(id)) return Refused(Refusal::kInvalid);
+    members.push_back(records.at(id));
+    members.back().role = roles.at(mark);
+  }
+  members_ = members;
+  for (const Member& member : command.added) last_node_id_ = member.node_id;
   return Gives(Done{});
 }
 

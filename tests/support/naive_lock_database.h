@@ -43,6 +43,7 @@ class NaiveLockDatabase {
   [[nodiscard]] uint32_t feature_level() const { return feature_level_; }
   [[nodiscard]] const Settings& settings() const { return settings_; }
   [[nodiscard]] const std::vector<Member>& members() const { return members_; }
+  [[nodiscard]] NodeId last_node_id() const { return last_node_id_; }
 
  private:
   using Reply = std::variant<AcquireResult, ReleaseResult, CancelResult, ReconcileResult>;
@@ -117,6 +118,8 @@ class NaiveLockDatabase {
   CommandResult Do(const RegisterMember& command);
   CommandResult Do(const SetSettings& command);
   CommandResult Do(const SetFeatureLevel& command);
+  CommandResult Do(const ChangeMembers& command);
+  CommandResult Do(const Refound& command);
   template <typename C>
   CommandResult Do(const C& mutating);
 
@@ -150,6 +153,7 @@ class NaiveLockDatabase {
   uint32_t feature_level_ = kFeatureLevelMax;
   Settings settings_;
   std::vector<Member> members_;
+  NodeId last_node_id_;
 
   std::map<SessionId, Session> sessions_;
   std::map<std::string, Hold> holds_;   // by lock name

@@ -16,13 +16,6 @@ using Lines = std::vector<std::string>;
 
 constexpr uint64_t kSessionIdsRead = 60;
 
-std::string Encode(const LogEntry& entry) {
-  if (!entry.batch) return "";
-  BatchBuilder builder;
-  for (const Command& command : entry.batch->commands) builder.Add(command);
-  return builder.Take(entry.batch->wall_time);
-}
-
 Lines Text(const ApplyResult& result) {
   Lines lines;
   for (const CommandResult& r : result.results) lines.push_back(StrCat("result ", Describe(r)));
@@ -66,6 +59,7 @@ Lines Reads(const Database& database) {
       StrCat("next deadline ", database.NextDeadline().value(), " backlog ", database.HasBacklog()),
       StrCat("cluster ", database.cluster_id().value(), " level ", database.feature_level(), " ",
              Describe(database.settings()))};
+  lines.push_back(StrCat("node ids up to ", database.last_node_id().value()));
   for (const Member& member : database.members()) lines.push_back(Describe(member));
   for (const std::string& name : CommandStream::Names()) {
     lines.push_back(StrCat("get ", Describe(database.GetLock(name))));
@@ -104,18 +98,25 @@ std::string Difference(const Lines& oracle, const Lines& database) {
 
 }  // namespace
 
+std::string Encode(const LogEntry& entry) {
+  if (!entry.batch) return "";
+  BatchBuilder builder;
+  for (const Command& command : entry.batch->commands) builder.Add(command);
+  return builder.Take(entry.batch->wall_time);
+}
+
 std::string OracleCheck::Apply(const LogEntry& entry) {
   const std::string payload = Encode(entry);
-  result_ = database_.Apply(entry.time, payload);
+  result_ = database_->Apply(entry.time, payload);
   const ApplyResult wanted = oracle_.Apply(entry.time, entry.batch ? &*entry.batch : nullptr);
-  database_.CheckInvariants();
+  database_->CheckInvariants();
   std::string difference = Difference(Text(wanted), Text(result_));
-  absl::StrAppend(&difference, Difference(Reads(oracle_), Reads(database_)));
-  LOCKD_CHECK(database_.time() == entry.time);
+  absl::StrAppend(&difference, Difference(Reads(oracle_), Reads(*database_)));
+  LOCKD_CHECK(database_->time() == entry.time);
 
   const Lines replica = Text(replica_.Apply(entry.time, payload));
   absl::StrAppend(&difference, Difference(Text(result_), replica));
-  if (database_.digest() != replica_.digest()) absl::StrAppend(&difference, "  digests differ\n");
+  if (database_->digest() != replica_.digest()) absl::StrAppend(&difference, "  digests differ\n");
   return difference;
 }
 

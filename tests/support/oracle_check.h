@@ -4,7 +4,9 @@
 #ifndef LOCKD_TESTS_SUPPORT_ORACLE_CHECK_H_
 #define LOCKD_TESTS_SUPPORT_ORACLE_CHECK_H_
 
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "server/state/lock_database.h"
@@ -21,13 +23,19 @@ class OracleCheck {
   // Of the last entry, by the database.
   [[nodiscard]] const ApplyResult& result() const { return result_; }
 
+  [[nodiscard]] LockDatabase& database() { return *database_; }
+  // Goes on with another database of the same state.
+  void Replace(std::unique_ptr<LockDatabase> database) { database_ = std::move(database); }
+
  private:
-  LockDatabase database_;
+  std::unique_ptr<LockDatabase> database_ = std::make_unique<LockDatabase>();
   LockDatabase replica_{HashKey::FromSeed(7)};  // its indexes lie otherwise in memory (S-15)
   NaiveLockDatabase oracle_;
   ApplyResult result_;
 };
 
+// The payload of the entry, as it stands in a log.
+[[nodiscard]] std::string Encode(const LogEntry& entry);
 // Runs all entries from an empty state; the first difference, or empty.
 [[nodiscard]] std::string FirstDifference(const std::vector<LogEntry>& entries);
 // Leaves out entries and commands as long as some difference remains.

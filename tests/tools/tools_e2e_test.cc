@@ -41,7 +41,7 @@ std::string SilentEndpoint() {
   return "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
 }
 
-// A lockd process with a directory of its own, both gone at the end.
+// A lockd process that leads, with a directory of its own, both gone at the end.
 class TestNode {
  public:
   TestNode() {
@@ -54,6 +54,8 @@ class TestNode {
     const std::string line = process_->AwaitError("clients at ");
     const size_t begin = line.find("clients at ") + std::string("clients at ").size();
     endpoint_ = line.substr(begin, line.find(',', begin) - begin);
+    // It founds its cluster alone, a moment later.
+    process_->AwaitError("serving as leader");
   }
   ~TestNode() {
     process_.reset();
@@ -134,12 +136,21 @@ TEST_F(Tools, LockctlExitStatuses) {
       {{"list"}, 0},
       {{"sessions"}, 0},
       {{"status"}, 0},
+      {{"member", "list"}, 0},
+      {{"member", "--help"}, 0},
+      {{"snapshot", "take"}, 0},
       // Usage.
       {{}, 2},
       {{"frobnicate"}, 2},
       {{"get"}, 2},
       {{"get", R"(\q)"}, 2},
       {{"status", "--endpoints", "nonsense"}, 2},
+      {{"member"}, 2},
+      {{"snapshot"}, 2},
+      {{"snapshot", "save"}, 2},
+      {{"snapshot", "save", "."}, 2},
+      {{"snapshot", "save", "no/such/directory/file"}, 2},
+      {{"member", "add"}, 2},
       {{"lock", "statuses/a"}, 2},
       {{"lock", "statuses/a", "statuses/b", "--", "true"}, 2},
       {{"lock", "statuses/a", "--ttl", "10ms", "--", "true"}, 2},
@@ -148,6 +159,13 @@ TEST_F(Tools, LockctlExitStatuses) {
       {{"list", "--endpoints", silent, "--timeout", "200ms"}, 3},
       {{"sessions", "--endpoints", silent, "--timeout", "200ms"}, 3},
       {{"status", "--endpoints", silent, "--timeout", "200ms"}, 3},
+      {{"member", "list", "--endpoints", silent, "--timeout", "200ms"}, 3},
+      {{"snapshot", "take", "--endpoints", silent, "--timeout", "200ms"}, 3},
+      {{"snapshot", "save", "never", "--endpoints", silent, "--timeout", "200ms"}, 3},
+      {{"member", "remove", "1", "--endpoints", silent, "--timeout", "200ms"}, 3},
+      // Not there; refused.
+      {{"member", "remove", "9"}, 1},
+      {{"member", "remove", "1"}, 4},
       {{"lock", "a", "--endpoints", silent, "--timeout", "200ms", "--", "true"}, 123},
       // What the command says.
       {{"lock", "statuses/a", "--", "true"}, 0},
@@ -359,6 +377,20 @@ TEST_F(Tools, StatusShowsNodesAndThoseThatDoNotAnswer) {
   EXPECT_EQ(nodes[0]["leader_id"], "1");
   EXPECT_EQ(nodes[1]["client_address"], silent);
   EXPECT_TRUE(nodes[1].contains("error"));
+}
+
+TEST_F(Tools, MembersShowTheirKeys) {
+  const Json members = LockctlJson({"member", "list"});
+  ASSERT_EQ(members.size(), 1u) << members.dump();
+  EXPECT_THAT(Keys(members[0]),
+              IsSupersetOf({"node_id", "role", "peer_address", "client_address", "seen", "leads"}));
+  EXPECT_EQ(members[0]["node_id"], "1");
+  EXPECT_EQ(members[0]["role"], "voter");
+  EXPECT_EQ(members[0]["leads"], true);
+  const Json promoted = LockctlJson({"member", "promote", "1"});
+  EXPECT_THAT(Keys(promoted),
+              IsSupersetOf({"result", "node_id", "cluster_name", "members", "start"}));
+  EXPECT_EQ(promoted["result"], "done");
 }
 
 TEST_F(Tools, LockbenchReportsBothWorkloads) {

@@ -12,11 +12,12 @@
 namespace lockd::cli {
 namespace {
 
-// "lockctl lock": the part of the command line whose help explains the mistake.
+// "lockctl lock", "lockctl member add": the part of the command line whose help explains the
+// mistake.
 std::string CommandOf(const CLI::App& app) {
   std::string command = app.get_name();
   for (const CLI::App* subcommand : app.get_subcommands()) {
-    absl::StrAppend(&command, " ", subcommand->get_name());
+    absl::StrAppend(&command, " ", CommandOf(*subcommand));
   }
   return command;
 }

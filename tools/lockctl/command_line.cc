@@ -21,7 +21,10 @@ constexpr char kAbout[] =
     "  lockctl get NAME              one lock\n"
     "  lockctl list [PREFIX]         held locks\n"
     "  lockctl sessions              sessions, and what they hold\n"
-    "  lockctl status                nodes\n\n"
+    "  lockctl status                nodes\n"
+    "  lockctl transfer-leadership   another node leads\n"
+    "  lockctl member add|remove|promote|list   who belongs to the cluster\n"
+    "  lockctl snapshot save FILE    a backup of the whole state\n\n"
     "Each explains itself: lockctl lock --help";
 constexpr char kStatuses[] =
     "Exit status: 0 ok, 1 not found, 2 usage, 3 cluster unavailable, 4 refused by the server.\n"
@@ -48,6 +51,41 @@ constexpr char kLockStatuses[] =
     "waited;\n122 lock lost, or in danger so that the command was stopped; 123 lockctl or the "
     "cluster failed;\n124 not acquired (--try, --wait); 126 the command cannot be run; 127 it was "
     "not found; 2 usage.";
+
+constexpr char kMemberAbout[] =
+    "Shows and changes who belongs to the cluster, one change at a time, while it works.\n\n"
+    "  lockctl member list                    who is a member, and in which role\n"
+    "  lockctl member add --peer HOST:PORT    a new node; prints the line that starts it\n"
+    "  lockctl member remove NODE             for good: node ids are never used twice\n"
+    "  lockctl member promote NODE            a learner becomes a voter at once\n\n"
+    "A member that was added is a learner: it is given the log, and has no vote. It becomes a "
+    "voter "
+    "by itself once\nit is up and has the log. A voter that is removed hands leadership over "
+    "first, "
+    "if it leads; its lockd ends\nwith status 17. To replace a node: add the new one, wait until "
+    "the list shows it as a voter, remove the old\none. A node that has lost its directory cannot "
+    "come back under its id: remove it, add its address again,\nand start it under the new id. "
+    "Tell programs the new endpoints before the last old one is gone.";
+constexpr char kMemberStatuses[] =
+    "Exit status: 0 done, or so already; 1 no such member; 2 usage; 3 cluster unavailable, and "
+    "whether it was done\nis not known: look at the list, or ask for the same again; 4 refused, "
+    "stderr says why and what to do.";
+
+constexpr char kSnapshotAbout[] =
+    "Takes snapshots of the cluster's state: all locks, sessions and members after one entry of "
+    "the log.\n\n"
+    "  lockctl snapshot save FILE   one node takes one now; it is copied into FILE, read back and "
+    "verified\n"
+    "  lockctl snapshot take        one node takes one now, and keeps it\n\n"
+    "The endpoints are asked in turn until one has done it. Any node will do: a follower gives "
+    "what it has applied\nwhen it is asked, or more. So give --endpoints one follower, to leave "
+    "the leader alone. FILE holds the secrets\nof all sessions, so nobody but its owner may read "
+    "it. It is a snapshot file as lockd has them: wal_dump FILE\n--verify looks at it, lockd "
+    "restore FILE makes a new cluster of it.";
+constexpr char kSnapshotStatuses[] =
+    "Exit status: 0 done and verified; 2 usage, or FILE cannot be: it exists; 3 no node can be "
+    "reached; 4 a node\nrefused, or FILE could not be written. Unless it is 0 nothing is left "
+    "behind, and an old FILE is as it was.";
 
 // Flags that every command takes; they may also stand before the command.
 struct CommonFlags {
@@ -138,6 +176,101 @@ std::string CompleteLock(const CLI::App& sub, bool is_try, const std::vector<std
   return "";
 }
 
+// An address under which other nodes are to reach a new one. Returns what is wrong with it.
+std::string TakePeerAddress(const std::string& text, std::string* address) {
+  const absl::StatusOr<HostPort> parsed = ParseHostPort(text);
+  if (!parsed.ok()) return std::string(parsed.status().message());
+  if (!parsed->is_dialable()) {
+    return absl::StrCat(EscapeName(text),
+                        " cannot be dialled; give the address under which the other nodes reach "
+                        "the new one");
+  }
+  *address = parsed->ToString();
+  return "";
+}
+
+// `member`, with commands of its own.
+struct MemberCommands {
+  CLI::App* all;
+  CLI::App* add;
+  CLI::App* remove;
+  CLI::App* promote;
+  CLI::App* list;
+};
+
+MemberCommands AddMember(CLI::App& app, CommonFlags& common, const std::string& json_help,
+                         uint64_t* node_id, std::string* peer_address) {
+  constexpr uint64_t kIdMax = 1'000'000;
+  CLI::App& all = *app.add_subcommand("member", kMemberAbout);
+  all.require_subcommand(0, 1);
+  CLI::App& add = *all.add_subcommand(
+      "add",
+      "Makes a node a member that is not running yet, and prints the line that starts it. Asked "
+      "for again with the\nsame address it finds that member, and prints the line again.");
+  cli::AddText(
+      add, "--peer", "HOST:PORT", "where the other nodes will reach it (its peer port)",
+      [peer_address](const std::string& text) { return TakePeerAddress(text, peer_address); })
+      ->required();
+  cli::AddCount(add, "--node-id", node_id, 1, kIdMax,
+                "its number, one that was never used; default: the next free one");
+  CLI::App& remove = *all.add_subcommand(
+      "remove", "Ends the membership of a node for good. Its lockd leaves by itself.");
+  CLI::App& promote = *all.add_subcommand(
+      "promote", "Makes a learner a voter now, instead of when it has caught up.");
+  for (CLI::App* sub : {&remove, &promote}) {
+    cli::AddCount(*sub, "NODE", node_id, 1, kIdMax, "the member's number")->required();
+  }
+  CLI::App& list =
+      *all.add_subcommand("list", "Lists the members, as the leader knows them if it answers.");
+  for (CLI::App* sub : {&all, &add, &remove, &promote, &list}) {
+    common.AddTo(*sub, json_help);
+    sub->footer(kMemberStatuses);
+  }
+  return {&all, &add, &remove, &promote, &list};
+}
+
+MemberChange ChangeOf(const MemberCommands& commands, uint64_t node_id, std::string peer_address) {
+  const MemberAction action = commands.add->parsed()      ? MemberAction::kAdd
+                              : commands.remove->parsed() ? MemberAction::kRemove
+                                                          : MemberAction::kPromote;
+  return {.action = action, .node_id = NodeId(node_id), .peer_address = std::move(peer_address)};
+}
+
+// `snapshot`, with commands of its own.
+struct SnapshotCommands {
+  CLI::App* all;
+  CLI::App* take;
+  CLI::App* save;
+};
+
+SnapshotCommands AddSnapshot(CLI::App& app, CommonFlags& common, const std::string& json_help,
+                             SnapshotSaveArguments* save_arguments) {
+  CLI::App& all = *app.add_subcommand("snapshot", kSnapshotAbout);
+  all.require_subcommand(0, 1);
+  CLI::App& take = *all.add_subcommand(
+      "take",
+      "Has a node take a snapshot now, and shows which one it is when it is safe on the node's "
+      "disk.");
+  CLI::App& save = *all.add_subcommand(
+      "save",
+      "Has a node take a snapshot now, copies it into FILE, reads that back and verifies it.");
+  cli::AddText(save, "FILE", "FILE", "where to write it; a file of that name is not overwritten",
+               [save_arguments](const std::string& text) -> std::string {
+                 if (text.empty()) return "is empty; give the name of a file";
+                 save_arguments->file = text;
+                 return "";
+               })
+      ->required();
+  save.add_flag_callback(
+      "--force", [save_arguments] { save_arguments->existing = BackupFile::Existing::kReplaced; },
+      "replace FILE, once the new one is verified");
+  for (CLI::App* sub : {&all, &take, &save}) {
+    common.AddTo(*sub, json_help);
+    sub->footer(kSnapshotStatuses);
+  }
+  return {&all, &take, &save};
+}
+
 }  // namespace
 
 ParsedCommandLine ParseCommandLine(int argc, const char* const* argv) {
@@ -151,6 +284,10 @@ ParsedCommandLine ParseCommandLine(int argc, const char* const* argv) {
   LockArguments lock;
   GetArguments get;
   ListArguments list;
+  TransferArguments transfer;
+  SnapshotSaveArguments save;
+  uint64_t member_id = 0;
+  std::string member_address;
   bool is_try = false;
   std::vector<std::string> names;
 
@@ -175,7 +312,17 @@ ParsedCommandLine ParseCommandLine(int argc, const char* const* argv) {
       "status",
       "Asks each endpoint, and each other node of the cluster, how it is. Nodes that do not answer "
       "are\nlisted with the reason; the exit status is 3 only when none does.");
-  for (CLI::App* sub : {&get_sub, &list_sub, &sessions_sub, &status_sub}) {
+  CLI::App& transfer_sub = *app.add_subcommand(
+      "transfer-leadership",
+      "Moves the leadership to another node, without a failed request. The exit status is 0 when "
+      "it "
+      "leads, 1 when\nthe cluster has no such node, 4 when it did not take over; then the old one "
+      "leads on, unless it says otherwise.");
+  cli::AddCount(transfer_sub, "--to", &transfer.to_node_id, 1, UINT64_MAX >> 1,
+                "the node that is to lead; default: the one that has most of the log");
+  const MemberCommands member = AddMember(app, common, json_help, &member_id, &member_address);
+  const SnapshotCommands snapshot = AddSnapshot(app, common, json_help, &save);
+  for (CLI::App* sub : {&get_sub, &list_sub, &sessions_sub, &status_sub, &transfer_sub}) {
     common.AddTo(*sub, json_help);
     sub->footer(kStatuses);
   }
@@ -185,7 +332,16 @@ ParsedCommandLine ParseCommandLine(int argc, const char* const* argv) {
   if (ending.has_value()) return *std::move(ending);
 
   if (app.get_subcommands().empty()) {
-    return cli::Mistake(app, "a subcommand is required: lock, get, list, sessions or status");
+    return cli::Mistake(app,
+                        "a subcommand is required: lock, get, list, sessions, status, "
+                        "transfer-leadership, member or snapshot");
+  }
+  if (member.all->parsed() && member.all->get_subcommands().empty()) {
+    return cli::Mistake(app, "member: a subcommand is required: add, remove, promote or list");
+  }
+
+  if (snapshot.all->parsed() && snapshot.all->get_subcommands().empty()) {
+    return cli::Mistake(app, "snapshot: a subcommand is required: save or take");
   }
 
   Arguments arguments;
@@ -210,6 +366,16 @@ ParsedCommandLine ParseCommandLine(int argc, const char* const* argv) {
     arguments.command = std::move(list);
   } else if (sessions_sub.parsed()) {
     arguments.command = SessionsArguments{};
+  } else if (transfer_sub.parsed()) {
+    arguments.command = transfer;
+  } else if (member.list->parsed()) {
+    arguments.command = MembersArguments{};
+  } else if (member.all->parsed()) {
+    arguments.command = MemberArguments{ChangeOf(member, member_id, std::move(member_address))};
+  } else if (snapshot.save->parsed()) {
+    arguments.command = std::move(save);
+  } else if (snapshot.take->parsed()) {
+    arguments.command = SnapshotTakeArguments{};
   } else {
     arguments.command = StatusArguments{};
   }

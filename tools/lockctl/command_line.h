@@ -10,6 +10,8 @@
 #include <variant>
 #include <vector>
 
+#include "client/records.h"
+#include "server/backup_file.h"
 #include "tools/cli/options.h"
 
 namespace lockd::lockctl {
@@ -33,13 +35,28 @@ struct ListArguments {
 };
 struct SessionsArguments {};
 struct StatusArguments {};
+struct TransferArguments {
+  uint64_t to_node_id = 0;  // 0: the node that has most of the log
+};
+struct MembersArguments {};  // member list
+struct MemberArguments {     // member add, remove, promote
+  MemberChange change;
+};
+
+struct SnapshotTakeArguments {};
+struct SnapshotSaveArguments {
+  std::string file;
+  BackupFile::Existing existing = BackupFile::Existing::kRefused;
+};
 
 struct Arguments {
   std::vector<std::string> endpoints;
   bool json = false;
   bool stale = false;
   int64_t timeout_ms = 5'000;
-  std::variant<LockArguments, GetArguments, ListArguments, SessionsArguments, StatusArguments>
+  std::variant<LockArguments, GetArguments, ListArguments, SessionsArguments, StatusArguments,
+               TransferArguments, MembersArguments, MemberArguments, SnapshotTakeArguments,
+               SnapshotSaveArguments>
       command;
 };
 

@@ -11,6 +11,7 @@ namespace lockd::lockctl {
 
 // Every command. 1, "not found", belongs to commands that name what must exist.
 inline constexpr int kExitOk = cli::kExitOk;
+inline constexpr int kExitNoSuch = 1;
 inline constexpr int kExitUsage = cli::kExitUsage;
 inline constexpr int kExitUnavailable = cli::kExitUnavailable;
 inline constexpr int kExitRefused = 4;

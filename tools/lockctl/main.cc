@@ -3,7 +3,9 @@
 
 #include "tools/lockctl/command_line.h"
 #include "tools/lockctl/lock_command.h"
+#include "tools/lockctl/member_command.h"
 #include "tools/lockctl/read_command.h"
+#include "tools/lockctl/snapshot_command.h"
 
 namespace {
 
@@ -16,6 +18,15 @@ struct Runner {
   int operator()(const ListArguments& list) const { return RunList(arguments, list); }
   int operator()(const SessionsArguments&) const { return RunSessions(arguments); }
   int operator()(const StatusArguments&) const { return RunStatus(arguments); }
+  int operator()(const TransferArguments& transfer) const {
+    return RunTransfer(arguments, transfer);
+  }
+  int operator()(const MembersArguments&) const { return RunMemberList(arguments); }
+  int operator()(const MemberArguments& member) const { return RunMemberChange(arguments, member); }
+  int operator()(const SnapshotTakeArguments&) const { return RunSnapshotTake(arguments); }
+  int operator()(const SnapshotSaveArguments& save) const {
+    return RunSnapshotSave(arguments, save);
+  }
 };
 
 }  // namespace

@@ -1,67 +1,28 @@
 #include "tools/lockctl/read_command.h"
 
 #include <algorithm>
-#include <boost/asio/io_context.hpp>
-#include <chrono>
 #include <iostream>
-#include <nlohmann/json.hpp>
-#include <optional>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "client/client.h"
-#include "protocol/base/check.h"
-#include "protocol/base/text.h"
 #include "tools/cli/cluster_status.h"
+#include "tools/lockctl/call.h"
 #include "tools/lockctl/exit_status.h"
 #include "tools/lockctl/render.h"
 
 namespace lockd::lockctl {
 namespace {
 
-ReadOptions MakeReadOptions(const Arguments& arguments) {
-  return {.stale = arguments.stale, .timeout = std::chrono::milliseconds(arguments.timeout_ms)};
-}
-
-// Starts one call and runs the loop until it has completed. `start(client, completion)`.
-template <typename Result, typename Start>
-Result Await(const Arguments& arguments, Start start) {
-  boost::asio::io_context context(1);
-  ClientOptions options;
-  options.endpoints = arguments.endpoints;
-  options.client_name = "lockctl";
-  Client client(context, std::move(options));
-  std::optional<Result> result;
-  start(client, [&result](Result completed) { result.emplace(std::move(completed)); });
-  context.run();
-  LOCKD_CHECK(result.has_value(), "a call that never completes");
-  return *std::move(result);
-}
-
-template <typename Shown>
-void Print(const Arguments& arguments, const Shown& shown) {
-  if (arguments.json) {
-    std::cout << ToJson(shown).dump() << '\n';
-  } else {
-    std::cout << ToText(shown);
+int TransferExitStatus(TransferStatus status) {
+  switch (status) {
+    case TransferStatus::kTransferred:
+      return kExitOk;
+    case TransferStatus::kNoSuchMember:
+      return kExitNoSuch;
+    default:
+      return kExitRefused;
   }
-}
-
-template <typename Result>
-int Report(const Arguments& arguments, const absl::StatusOr<Result>& result) {
-  if (result.ok()) {
-    Print(arguments, *result);
-  } else {
-    const bool is_down = ReadExitStatus(result.status()) == kExitUnavailable;
-    std::cerr << "lockctl: "
-              << (is_down ? absl::StrCat("no answer from ", absl::StrJoin(arguments.endpoints, ","),
-                                         " within ", FormatDurationMs(arguments.timeout_ms), ": ")
-                          : "refused: ")
-              << EscapeName(result.status().message()) << '\n';
-  }
-  return ReadExitStatus(result.status());
 }
 
 }  // namespace
@@ -99,6 +60,20 @@ int RunStatus(const Arguments& arguments) {
       std::any_of(reports.begin(), reports.end(), [](const auto& r) { return r.status.ok(); });
   if (!has_answer) std::cerr << "lockctl: no node of the cluster answers\n";
   return has_answer ? kExitOk : kExitUnavailable;
+}
+
+int RunTransfer(const Arguments& arguments, const TransferArguments& transfer) {
+  const auto record =
+      Await<absl::StatusOr<TransferRecord>>(arguments, [&](Client& client, auto done) {
+        client.TransferLeadership(NodeId(transfer.to_node_id), MakeReadOptions(arguments),
+                                  std::move(done));
+      });
+  const int exit_status = Report(arguments, record);
+  if (!record.ok()) return exit_status;
+  if (record->status != TransferStatus::kTransferred) {
+    std::cerr << "lockctl: leadership was not transferred: " << Explanation(record->status) << '\n';
+  }
+  return TransferExitStatus(record->status);
 }
 
 }  // namespace lockd::lockctl

@@ -1,4 +1,4 @@
-// lockctl get, list, sessions, status.
+// lockctl get, list, sessions, status, transfer-leadership.
 //
 // Threading: runs everything on the calling thread.
 #ifndef LOCKD_TOOLS_LOCKCTL_READ_COMMAND_H_
@@ -13,6 +13,7 @@ int RunGet(const Arguments& arguments, const GetArguments& get);
 int RunList(const Arguments& arguments, const ListArguments& list);
 int RunSessions(const Arguments& arguments);
 int RunStatus(const Arguments& arguments);
+int RunTransfer(const Arguments& arguments, const TransferArguments& transfer);
 
 }  // namespace lockd::lockctl
 

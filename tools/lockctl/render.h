@@ -17,10 +17,26 @@
 
 namespace lockd::lockctl {
 
+// What was asked for, and what came of it.
+struct MemberAnswer {
+  MemberChange change;
+  ChangeMembersRecord record;
+};
+// The members as this node knows them.
+struct MemberList {
+  NodeStatus told_by;
+};
+
 [[nodiscard]] nlohmann::ordered_json ToJson(const LockRecord& lock);
 [[nodiscard]] nlohmann::ordered_json ToJson(const SessionRecord& session);
 // A node that has not answered: its address and `error`.
 [[nodiscard]] nlohmann::ordered_json ToJson(const cli::NodeReport& report);
+[[nodiscard]] nlohmann::ordered_json ToJson(const TransferRecord& transfer);
+[[nodiscard]] nlohmann::ordered_json ToJson(const MemberRecord& member);
+// `start`, when there is something to start: the words of the line.
+[[nodiscard]] nlohmann::ordered_json ToJson(const MemberAnswer& answer);
+// An array of members, each with whether it leads.
+[[nodiscard]] nlohmann::ordered_json ToJson(const MemberList& list);
 template <typename Record>
 [[nodiscard]] nlohmann::ordered_json ToJson(const std::vector<Record>& records);
 
@@ -30,6 +46,13 @@ template <typename Record>
 [[nodiscard]] std::string ToText(const std::vector<LockRecord>& locks);
 [[nodiscard]] std::string ToText(const std::vector<SessionRecord>& sessions);
 [[nodiscard]] std::string ToText(const std::vector<cli::NodeReport>& reports);
+[[nodiscard]] std::string ToText(const TransferRecord& transfer);
+// What is to be done next. Empty for what was refused: Explanation says why.
+[[nodiscard]] std::string ToText(const MemberAnswer& answer);
+[[nodiscard]] std::string ToText(const MemberList& list);
+// What a result means and what to do, in half a line.
+[[nodiscard]] std::string Explanation(TransferStatus status);
+[[nodiscard]] std::string Explanation(const MemberAnswer& answer);
 
 }  // namespace lockd::lockctl
 

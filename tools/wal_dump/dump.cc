@@ -10,7 +10,11 @@
 #include "absl/strings/str_cat.h"
 #include "consensus/storage/data_directory.h"
 #include "consensus/storage/recovery.h"
+#include "consensus/storage/snapshot_format.h"
+#include "consensus/storage/snapshot_survey.h"
+#include "consensus/storage/start_decision.h"
 #include "consensus/storage/wal_reader.h"
+#include "tools/wal_dump/snapshot_dump.h"
 
 namespace lockd::wal_dump {
 namespace {
@@ -21,7 +25,9 @@ using storage::HeadReading;
 using storage::HeadState;
 using storage::Record;
 using storage::RecordKind;
+using storage::RecoveryMode;
 using storage::SegmentHead;
+using storage::SnapshotFinding;
 using storage::WalEnd;
 using storage::WalReader;
 // Keeps the order in which keys are set, which is the order of reading.
@@ -131,8 +137,16 @@ class Dumper {
   ExitStatus Run(const std::string& path, std::ostream* out, std::ostream* errors);
 
  private:
-  void DumpDirectory(const std::string& directory);
+  void DumpDirectory(const std::string& path);
+  // Recovers the log as a start would; nullopt: there is none, or it was judged already.
+  std::optional<storage::Recovery> JudgeLog(const std::string& directory);
+  void DumpSegments(const std::string& directory);
+  std::vector<SnapshotFinding> DumpSnapshots(const std::string& directory,
+                                             const storage::Identity* owner);
+  [[nodiscard]] bool IsDirectory(const std::string& path) const;
   void DumpFile(const std::string& path);
+  void DumpSegmentFile(const std::string& path, const std::string& name);
+  [[nodiscard]] bool IsSnapshotFile(const std::string& path, const std::string& name) const;
   // `life`: that a file of this name must be of to be in use; zero: any.
   Segment ReadSegment(const std::string& path, uint64_t life) const;
   void ReadRecords(File* file, const HeadReading& reading, Segment* segment) const;
@@ -144,6 +158,8 @@ class Dumper {
   FileSystem* const file_system_;
   const DumpOptions options_;
   std::vector<Segment> segments_;
+  std::vector<SnapshotDump> snapshots_;
+  std::vector<std::string> notes_;
   ExitStatus status_ = kClean;
   std::string error_;
 };
@@ -229,8 +245,28 @@ void Dumper::ReadRecords(File* file, const HeadReading& reading, Segment* segmen
   }
 }
 
+// By its name, or by its first bytes.
+bool Dumper::IsSnapshotFile(const std::string& path, const std::string& name) const {
+  if (storage::ParseSegmentName(name)) return false;
+  if (storage::ParseSnapshotName(name) || storage::ParseDraftName(name)) return true;
+  auto file = file_system_->Open(path, FileSystem::OpenMode::kRead);
+  char magic[storage::kSnapshotMagic.size()];
+  if (!file.ok()) return false;
+  absl::StatusOr<size_t> count = (*file)->Read(0, sizeof(magic), magic);
+  return count.ok() && absl::string_view(magic, *count) == storage::kSnapshotMagic;
+}
+
 void Dumper::DumpFile(const std::string& path) {
   const std::string name = path.substr(path.rfind('/') + 1);
+  if (!IsSnapshotFile(path, name)) return DumpSegmentFile(path, name);
+  absl::StatusOr<SnapshotFinding> finding =
+      storage::ExamineSnapshot(file_system_, path, nullptr, RecoveryMode::kReadOnly);
+  if (!finding.ok()) return Judge(kDamagedLog, std::string(finding.status().message()));
+  if (finding->state != SnapshotFinding::State::kVerified) Judge(kDamagedLog, finding->problem);
+  snapshots_.push_back(DumpSnapshot(file_system_, *finding, !options_.verify));
+}
+
+void Dumper::DumpSegmentFile(const std::string& path, const std::string& name) {
   const std::optional<uint64_t> life = storage::ParseSegmentName(name);
   Segment segment = ReadSegment(path, life.value_or(0));
   if (!segment.error.empty()) {
@@ -241,25 +277,88 @@ void Dumper::DumpFile(const std::string& path) {
   segments_.push_back(std::move(segment));
 }
 
-// The verdict is that of a start; the segments are printed as far as they can be read.
-void Dumper::DumpDirectory(const std::string& directory) {
-  auto recovery = storage::RecoverLog(file_system_, directory, storage::RecoveryMode::kReadOnly);
+std::optional<storage::Recovery> Dumper::JudgeLog(const std::string& directory) {
+  auto recovery = storage::RecoverLog(file_system_, directory, RecoveryMode::kReadOnly);
   if (!recovery.ok()) {
     Judge(kDamagedLog, std::string(recovery.status().message()));
-  } else if (!recovery->has_value()) {
-    Judge(kDamagedLog, absl::StrCat(directory, " at offset 0: no log segment in this directory"));
-  } else if ((*recovery)->tail_was_torn) {
+    return std::nullopt;
+  }
+  if (recovery->has_value() && (*recovery)->tail_was_torn) {
     Judge(kTornTail,
           absl::StrCat(storage::JoinPath(directory, storage::SegmentName((*recovery)->end.life)),
                        " at offset ", (*recovery)->end.offset, ": a torn write"));
   }
+  return *std::move(recovery);
+}
+
+void Dumper::DumpSegments(const std::string& directory) {
   auto names = file_system_->List(directory);
-  if (!names.ok()) return;  // told above
+  if (!names.ok()) return;  // told by JudgeLog
   for (const std::string& name : *names) {
     if (std::optional<uint64_t> life = storage::ParseSegmentName(name)) {
       segments_.push_back(ReadSegment(storage::JoinPath(directory, name), *life));
     }
   }
+}
+
+std::vector<SnapshotFinding> Dumper::DumpSnapshots(const std::string& directory,
+                                                   const storage::Identity* owner) {
+  absl::StatusOr<std::vector<SnapshotFinding>> findings =
+      storage::SurveySnapshots(file_system_, directory, owner, RecoveryMode::kReadOnly);
+  if (!findings.ok()) {
+    Judge(kDamagedLog, std::string(findings.status().message()));
+    return {};
+  }
+  for (const SnapshotFinding& finding : *findings) {
+    snapshots_.push_back(DumpSnapshot(file_system_, finding, !options_.verify));
+  }
+  auto names = file_system_->List(directory);
+  if (!names.ok()) return *std::move(findings);
+  for (const std::string& name : *names) {
+    if (!storage::ParseDraftName(name)) continue;
+    snapshots_.push_back({.path = storage::JoinPath(directory, name),
+                          .state = "draft",
+                          .head = Json::object(),
+                          .blocks = {}});
+  }
+  return *std::move(findings);
+}
+
+bool Dumper::IsDirectory(const std::string& path) const {
+  absl::StatusOr<bool> is_directory = file_system_->IsDirectory(path);
+  return is_directory.ok() && *is_directory;
+}
+
+// A data directory, or its directory of segments, or that of snapshots. The verdict is that of a
+// start; files are printed as far as they can be read.
+void Dumper::DumpDirectory(const std::string& path) {
+  const std::string data_wal = storage::DataDirectory::WalPath(path);
+  const std::string data_snapshots = storage::DataDirectory::SnapshotsPath(path);
+  const bool is_data = IsDirectory(data_wal) || IsDirectory(data_snapshots);
+  const std::string wal = is_data ? data_wal : path;
+  const std::string snapshots = is_data ? data_snapshots : path;
+
+  std::optional<storage::Recovery> log;
+  if (IsDirectory(wal)) log = JudgeLog(wal);
+  DumpSegments(wal);
+  const std::vector<SnapshotFinding> findings =
+      DumpSnapshots(snapshots, log ? &log->identity : nullptr);
+  if (status_ == kDamagedLog) return;
+  if (!log && !is_data && !findings.empty()) {  // a directory of snapshots alone
+    for (const SnapshotFinding& finding : findings) {
+      if (finding.state != SnapshotFinding::State::kVerified) Judge(kDamagedLog, finding.problem);
+    }
+    return;
+  }
+  if (!log && findings.empty()) {
+    return Judge(kDamagedLog, absl::StrCat(wal, " at offset 0: no log segment in this directory"));
+  }
+  if (!is_data) return;
+  storage::FoundLog found;
+  if (log) found = {.index = &log->index, .commit = log->hard_state.commit, .beginning = {}};
+  storage::StartVerdict verdict = JudgeStart(found, findings, wal, snapshots);
+  if (!verdict.refusal.ok()) Judge(kDamagedLog, std::string(verdict.refusal.message()));
+  notes_ = std::move(verdict.notes);
 }
 
 void Dumper::PrintText(std::ostream* out) const {
@@ -276,11 +375,22 @@ void Dumper::PrintText(std::ostream* out) const {
            << "a start writes it anew\n";
     }
   }
+  for (const SnapshotDump& snapshot : snapshots_) {
+    *out << snapshot.path << ": " << snapshot.state;
+    if (!snapshot.head.empty()) *out << ", " << Text(snapshot.head);
+    *out << "\n";
+    for (const Json& block : snapshot.blocks) *out << "  " << Text(block) << "\n";
+  }
+  for (const std::string& note : notes_) *out << "note: " << note << "\n";
   *out << StateName() << "\n";
 }
 
 void Dumper::PrintJson(const std::string& path, std::ostream* out) const {
-  Json json{{"path", path}, {"state", StateName()}, {"segments", Json::array()}};
+  Json json{{"path", path},
+            {"state", StateName()},
+            {"segments", Json::array()},
+            {"snapshots", Json::array()},
+            {"notes", notes_}};
   json["error"] = error_.empty() ? Json(nullptr) : Json(error_);
   for (const Segment& segment : segments_) {
     Json entry{{"file", segment.path}, {"state", segment.state}};
@@ -293,6 +403,12 @@ void Dumper::PrintJson(const std::string& path, std::ostream* out) const {
     }
     json["segments"].push_back(std::move(entry));
   }
+  for (const SnapshotDump& snapshot : snapshots_) {
+    Json entry{{"file", snapshot.path}, {"state", snapshot.state}};
+    entry.update(snapshot.head);
+    if (!options_.verify) entry["blocks"] = snapshot.blocks;
+    json["snapshots"].push_back(std::move(entry));
+  }
   *out << json.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
 }
 
@@ -301,9 +417,7 @@ ExitStatus Dumper::Run(const std::string& path, std::ostream* out, std::ostream*
   if (!is_directory.ok()) {
     Judge(kDamagedLog, std::string(is_directory.status().message()));
   } else if (*is_directory) {
-    const std::string wal = storage::DataDirectory::WalPath(path);
-    absl::StatusOr<bool> has_wal = file_system_->IsDirectory(wal);
-    DumpDirectory(has_wal.ok() && *has_wal ? wal : path);
+    DumpDirectory(path);
   } else {
     DumpFile(path);
   }

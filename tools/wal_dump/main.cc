@@ -1,4 +1,4 @@
-// wal_dump: prints a node's log and says whether it is whole.
+// wal_dump: prints a node's log and snapshots and says whether they are whole.
 #include <CLI/CLI.hpp>
 #include <iostream>
 #include <string>
@@ -8,24 +8,28 @@
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Prints the write-ahead log of a lockd node, and decides as a start of that node would.\n"
-      "Reads only; a log that is in use can be looked at, but its last write may then look torn.",
+      "Prints the write-ahead log and the snapshots of a lockd node, and decides as a start of "
+      "that\n"
+      "node would. Reads only; a directory that is in use can be looked at, but its last write "
+      "may\n"
+      "then look torn.",
       "wal_dump");
   app.footer(
       "Exit status: 0 clean, 1 torn tail (the last write was cut off by a crash; a start cuts it "
       "away),\n2 damaged, or not a log (file and offset on stderr).\n\n"
       "Examples:\n"
-      "  wal_dump lockd-data                        all records\n"
-      "  wal_dump --verify lockd-data               one line for each segment\n"
+      "  wal_dump lockd-data                        all records and blocks\n"
+      "  wal_dump --verify lockd-data               one line for each file\n"
       "  wal_dump --json lockd-data/wal/wal-000000000001\n\n"
       "The format is described in consensus/README.md.");
   app.set_version_flag("--version", std::string("wal_dump " LOCKD_VERSION));
   std::string path;
   lockd::wal_dump::DumpOptions options;
-  app.add_option("PATH", path, "a data directory, its wal directory, or one segment file")
+  app.add_option("PATH", path,
+                 "a data directory, its wal or snapshots directory, one file of them, or a backup")
       ->required();
   app.add_flag("--json", options.json, "one JSON object instead of text");
-  app.add_flag("--verify", options.verify, "check everything, print no records");
+  app.add_flag("--verify", options.verify, "check everything, print no records and blocks");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -5,6 +5,7 @@
 #ifndef LOCKD_TESTS_CONSENSUS_RAFT_CORRUPTOR_H_
 #define LOCKD_TESTS_CONSENSUS_RAFT_CORRUPTOR_H_
 
+#include <optional>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -17,7 +18,7 @@ struct RaftCorruptor {
   explicit RaftCorruptor(Raft& r) : raft(r), core(r.core_), log(r.core_.log_) {}
 
   // -- the log --
-  Entry& entry(uint64_t index) { return log.tail_[Index{index} - log.tail_first_index()]; }
+  Entry& entry(uint64_t index) { return log.tail_[Index{index} - log.held_first_index()]; }
   void DropFirstInMemory() {
     log.tail_bytes_ -= log.tail_.front().size_bytes();
     log.tail_.pop_front();
@@ -29,17 +30,19 @@ struct RaftCorruptor {
   Index& written_index() { return log.written_index_; }
   Index& durable_index() { return log.durable_index_; }
   Index& last_of_write(size_t i) { return log.writes_[i].last; }
+  Index& first_run() { return log.runs_.front().first; }
 
   // -- the core --
   Term& term() { return core.term_; }
   NodeId& voted_for() { return core.voted_for_; }
-  Options& options() { return core.options_; }
+  std::vector<ConfigurationLog::Placed>& configurations() { return log.configurations_.all_; }
   HardState& handed() { return core.handed_; }
   uint64_t& vote_write() { return core.vote_write_; }
   void Defer(uint64_t write_id, Message message) {
     core.deferred_.push_back({write_id, std::move(message)});
   }
   std::vector<Message>& with_next_write() { return core.with_next_write_; }
+  void Tell(const LogBase& base) { core.pending_base_ = {base, false}; }
   std::vector<Entry>& apply_entries() { return core.apply_entries_; }
 
   // -- roles --
@@ -54,9 +57,13 @@ struct RaftCorruptor {
   static Index& noop_index(Leader& l) { return l.noop_index_; }
   static size_t& uncommitted_bytes(Leader& l) { return l.uncommitted_bytes_; }
   static std::vector<Progress>& followers(Leader& l) { return l.followers_; }
+  static NodeId& to(Transfer& t) { return t.to_; }
+  static Tick& deadline(Transfer& t) { return t.deadline_; }
+  static std::optional<Transfer>& transfer(Leader& l) { return l.transfer_; }
   static Index& match_index(Progress& p) { return p.match_index_; }
   static Index& next_index(Progress& p) { return p.next_index_; }
   static size_t& inflight_bytes(Progress& p) { return p.inflight_bytes_; }
+  static Progress::State& state(Progress& p) { return p.state_; }
   static uint64_t& confirmed_round(Progress& p) { return p.confirmed_round_; }
 
   Raft& raft;

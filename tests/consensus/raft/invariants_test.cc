@@ -28,6 +28,15 @@ RecoveredLog Recovered() {
   return log;
 }
 
+// Node 1 of four, the last of which is a learner: entries 2 and 3 say so.
+Member FollowerAfterChanges() {
+  RecoveredLog log = MakeLog({1, 1, 2}, /*commit=*/2);
+  for (const uint64_t index : {2u, 3u}) Place(log, index, MakeConfiguration({1, 2, 3}, {}, {4}));
+  Member member(1, std::move(log));
+  member.Take();
+  return member;
+}
+
 Member FollowerOfTwo() {
   Member member(1, Recovered());
   member.Take();
@@ -65,6 +74,32 @@ Member LeaderWithWork() {
   return member;
 }
 
+// As above, and all of it acknowledged by node 2, to which it hands over: TimeoutNow has left.
+Member LeaderHandingOver() {
+  Member member = LeaderWithWork();
+  member.Receive(2, 3, MakeAccepted(4, 6));
+  LOCKD_CHECK(member.raft.TransferLeadership(NodeId{2}) == TransferOutcome::kStarted);
+  member.TakeReady(TakeWrite::kNo);
+  return member;
+}
+
+// A snapshot of entry 9 has replaced its log.
+Member Restored() {
+  Member member = FollowerOfTwo();
+  LOCKD_CHECK(member.raft.RestoreSnapshot({Index{9}, Term{3}, ClusterTime{90}},
+                                          member.raft.configuration()));
+  return member;
+}
+
+// As LeaderWithWork, and the log begins after entry 2; node 3 needs a snapshot.
+Member LeaderWithTarget() {
+  Member member = LeaderWithWork();
+  member.raft.Compact({Index{2}, Term{1}, ClusterTime{20}});
+  member.Receive(3, 3, MakeRefused(3, 0, 0));
+  LOCKD_CHECK(member.follower(3).state() == Progress::State::kSnapshot);
+  return member;
+}
+
 struct Case {
   const char* name;
   Member (*member)();
@@ -84,9 +119,17 @@ const std::vector<Case>& Cases() {
       {"TermsNeverDecrease", FollowerOfTwo, [](C& c) { c.term() = Term{1}; }},
       {"TimeNeverDecreases", FollowerOfTwo, [](C& c) { c.entry(1).time = ClusterTime(99); }},
       {"LastEntryExact", FollowerOfTwo, [](C& c) { c.last_time() = ClusterTime(31); }},
+      {"LastEntryExact", Restored, [](C& c) { c.last_time() = ClusterTime(91); }},
       {"MarksOrdered", FollowerOfTwo, [](C& c) { c.commit_index() = Index{4}; }},
+      {"MarksOrdered", LeaderWithTarget, [](C& c) { c.applied_index() = Index{1}; }},
       {"MarksOrdered", FollowerOfTwo, [](C& c) { c.applied_index() = Index{3}; }},
       {"DurableOrdered", FollowerOfTwo, [](C& c) { c.durable_index() = Index{4}; }},
+      {"DurableOrdered", Restored, [](C& c) { c.durable_index() = Index{8}; }},
+      {"BaseExact", Restored,
+       [](C& c) {
+         c.Tell({Index{8}, Term{3}, ClusterTime{90}});
+       }},
+      {"BaseExact", LeaderWithTarget, [](C& c) { c.first_run() = Index{1}; }},
       {"UncommittedInMemory", FollowerOfTwo,
        [](C& c) {
          c.DropFirstInMemory();
@@ -105,15 +148,19 @@ const std::vector<Case>& Cases() {
       // -- terms, votes, members --
       {"ConfigurationInForce", FollowerOfTwo,
        [](C& c) { c.entry(3).kind = EntryKind::kConfiguration; }},
-      {"ConfigurationInForce", FollowerOfTwo,
+      {"ConfigurationInForce", FollowerAfterChanges, [](C& c) { c.configurations().pop_back(); }},
+      {"ConfigurationInForce", FollowerAfterChanges,
+       [](C& c) { c.configurations()[1].index = Index{1}; }},
+      {"ConfigurationInForce", FollowerAfterChanges,
+       [](C& c) { c.configurations()[2].index = Index{2}; }},
+      {"ConfigurationInForce", FollowerAfterChanges,
+       [](C& c) { c.configurations()[2].index = Index{4}; }},
+      {"ConfigurationInForce", FollowerAfterChanges,
+       [](C& c) { c.configurations()[1].change.configuration.learners.clear(); }},
+      {"ConfigurationInForce", FollowerAfterChanges,
        [](C& c) {
-         c.options().configuration.voters = {NodeId{2}, NodeId{3}};
+         c.configurations()[2].change.configuration.voters = {NodeId{2}, NodeId{1}};
        }},
-      {"ConfigurationInForce", FollowerOfTwo,
-       [](C& c) {
-         c.options().configuration.voters = {NodeId{2}, NodeId{1}, NodeId{3}};
-       }},
-      {"VoteForVoter", FollowerOfTwo, [](C& c) { c.voted_for() = NodeId{9}; }},
       {"CampaignOfItsTerm", PreCandidate, [](C& c) { C::campaign_term(c.candidate()) = Term{2}; }},
       {"CampaignOfItsTerm", RealCandidate, [](C& c) { c.voted_for() = NodeId{2}; }},
       {"KnownLeaderIsOther", FollowerOfTwo, [](C& c) { C::leader_id(c.follower()) = NodeId{1}; }},
@@ -122,8 +169,7 @@ const std::vector<Case>& Cases() {
       {"LeaderVotedForItself", LeaderWithWork, [](C& c) { c.voted_for() = NodeId{2}; }},
       {"LeaderIsVoter", PreCandidate,
        [](C& c) {
-         c.options().configuration.voters = {NodeId{2}, NodeId{3}};
-         c.options().configuration.learners = {NodeId{1}};
+         c.configurations()[0].change.configuration = MakeConfiguration({2, 3}, {}, {1});
        }},
       {"NoopInLog", LeaderWithWork, [](C& c) { C::noop_index(c.leader()) = Index{5}; }},
       {"UncommittedAccounted", LeaderWithWork, [](C& c) { ++C::uncommitted_bytes(c.leader()); }},
@@ -132,9 +178,22 @@ const std::vector<Case>& Cases() {
        [](C& c) { C::followers(c.leader()).emplace_back(NodeId{4}, Index{6}, Tick{0}); }},
       {"MatchBelowNext", LeaderWithWork, [](C& c) { C::next_index(c.progress(0)) = Index{8}; }},
       {"InflightAccounted", LeaderWithWork, [](C& c) { ++C::inflight_bytes(c.progress(0)); }},
+      {"SnapshotWhereCompacted", LeaderWithWork,
+       [](C& c) { C::state(c.progress(1)) = Progress::State::kSnapshot; }},
+      {"SnapshotWhereCompacted", LeaderWithTarget,
+       [](C& c) { C::state(c.progress(1)) = Progress::State::kProbe; }},
       {"MatchWithinLog", LeaderWithWork, [](C& c) { C::match_index(c.progress(0)) = Index{7}; }},
       {"RoundsOrdered", LeaderWithWork, [](C& c) { C::confirmed_round(c.progress(0)) = 1'000; }},
       {"CommitHasQuorum", LeaderWithWork, [](C& c) { C::match_index(c.progress(0)) = Index{3}; }},
+      // -- a leader that hands over --
+      {"TimersWithinBounds", LeaderHandingOver,
+       [](C& c) { C::deadline(*C::transfer(c.leader())) = Tick{999}; }},
+      {"TransferToOtherVoter", LeaderHandingOver,
+       [](C& c) { C::to(*C::transfer(c.leader())) = NodeId{9}; }},
+      {"TransferToOtherVoter", LeaderHandingOver,
+       [](C& c) { C::to(*C::transfer(c.leader())) = NodeId{1}; }},
+      {"TransferTargetHasAll", LeaderHandingOver,
+       [](C& c) { C::to(*C::transfer(c.leader())) = NodeId{3}; }},
   };
   return *kCases;
 }

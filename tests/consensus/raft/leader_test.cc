@@ -189,6 +189,28 @@ TEST(Leader, AppendsAreCutAtTheirByteLimitWithoutAGap) {
   EXPECT_THAT(sizes, ElementsAre(2, 2, 1, 1));
 }
 
+// A follower that is far behind is fed Ready by Ready, so that its leader can do other things
+// between.
+TEST(Leader, AReadyHoldsNoMoreForAFollowerThanItMay) {
+  Member member = MakeLeader([](Options& options) {
+    options.append_bytes_max = 250;
+    options.send_bytes_max = 300;
+  });
+  for (int i = 0; i < 9; ++i) member.Propose(std::string(52, 'x'));  // 100 bytes each
+  for (const uint64_t entries : {4, 4, 1}) {
+    ASSERT_TRUE(member.raft.HasReady(TakeWrite::kNo));
+    const Ready ready = member.TakeReady(TakeWrite::kNo);
+    for (const uint64_t follower : {2, 3}) {
+      uint64_t sent = 0;
+      for (const AppendRequest& append : Only<AppendRequest>(ready.messages, follower)) {
+        sent += append.entries.size();
+      }
+      EXPECT_EQ(sent, entries) << "two appends of two, the second one begins below the limit";
+    }
+  }
+  EXPECT_FALSE(member.raft.HasReady(TakeWrite::kNo));
+}
+
 TEST(Leader, AHeartbeatNeverTellsACommitIndexThatTheFollowerMayNotHave) {
   Member member(1, {1});
   member.Lead();

@@ -18,6 +18,8 @@
 
 #include "consensus/raft/describe.h"
 #include "consensus/raft/invariants.h"
+#include "consensus/raft/membership.h"
+#include "consensus/raft/quorum.h"
 #include "consensus/raft/raft.h"
 #include "consensus/raft/types.h"
 #include "protocol/base/check.h"
@@ -45,6 +47,28 @@ inline RecoveredLog MakeLog(const std::vector<uint64_t>& terms, uint64_t commit 
   recovered.last_index = Index{terms.size()};
   recovered.tail = MakeEntries(1, terms);
   return recovered;
+}
+
+inline Configuration MakeConfiguration(const std::vector<uint64_t>& voters,
+                                       const std::vector<uint64_t>& outgoing = {},
+                                       const std::vector<uint64_t>& learners = {}) {
+  const auto ids = [](const std::vector<uint64_t>& numbers) {
+    return std::vector<NodeId>(numbers.begin(), numbers.end());
+  };
+  return {ids(voters), ids(outgoing), ids(learners)};
+}
+
+inline Entry MakeConfigurationEntry(uint64_t term, uint64_t index,
+                                    const Configuration& configuration) {
+  return {Term{term}, Index{index}, EntryKind::kConfiguration, ClusterTime{0},
+          Encode({configuration, {}})};
+}
+
+// The entry at this index says it.
+inline void Place(RecoveredLog& log, uint64_t index, const Configuration& configuration) {
+  Entry& entry = log.tail.at(index - log.tail.front().index.value());
+  entry = MakeConfigurationEntry(entry.term.value(), index, configuration);
+  log.configurations.push_back(entry);
 }
 
 inline AppendRequest MakeAppend(uint64_t prev_index, uint64_t prev_term,
@@ -118,7 +142,7 @@ class Member {
     const Term campaign_term = raft.term() + 1;
     for (const bool pre_vote : {true, false}) {
       Take();
-      for (const NodeId voter : raft.configuration().voters) {
+      for (const NodeId voter : MembersOf(raft.configuration())) {
         if (voter != raft.id() && !raft.is_leader()) {
           Receive(voter.value(), (pre_vote ? campaign_term - 1 : campaign_term).value(),
                   VoteReply{pre_vote, campaign_term, true});

@@ -192,5 +192,50 @@ TEST(Progress, AReadFromBeforeABackTrackIsOfNoUse) {
   EXPECT_FALSE(progress.ReadFinished(Index{5}));
 }
 
+// -- a log that begins later --
+
+TEST(Progress, NeedsASnapshotWhileTheNextEntryIsCompacted) {
+  Progress progress = Replicating(4);
+  progress.Sent(Index{6}, Term{4}, 10);
+  progress.FollowBase(Index{6});  // entry 7 is next: it is sent after the base
+  EXPECT_EQ(progress.state(), State::kReplicate);
+  EXPECT_EQ(progress.inflight_appends(), 1u);
+  progress.FollowBase(Index{7});
+  EXPECT_EQ(progress.state(), State::kSnapshot);
+  EXPECT_FALSE(progress.CanSend(Index{9}, Options()));
+  EXPECT_EQ(progress.inflight_appends(), 0u);
+  EXPECT_EQ(progress.inflight_bytes(), 0u);
+}
+
+TEST(Progress, IsProbedWhenItHasTheBase) {
+  Progress progress = Replicating(4);
+  progress.FollowBase(Index{7});
+  progress.Accepted(Index{6});
+  progress.FollowBase(Index{7});
+  EXPECT_EQ(progress.state(), State::kSnapshot);
+  progress.Accepted(Index{7});
+  progress.FollowBase(Index{7});
+  EXPECT_EQ(progress.state(), State::kProbe);
+  EXPECT_EQ(progress.next_index(), Index{8});
+  EXPECT_TRUE(progress.CanSend(Index{9}, Options()));
+}
+
+TEST(Progress, AHeartbeatOfOneThatNeedsASnapshotAsksForNothing) {
+  Progress progress = Replicating(4);
+  progress.Sent(Index{6}, Term{4}, 10);
+  progress.HeartbeatSent(1);
+  progress.FollowBase(Index{7});
+  EXPECT_EQ(progress.HeartbeatAnswered(1), Next::kNothing);
+  progress.HeartbeatSent(2);
+  EXPECT_EQ(progress.HeartbeatAnswered(2), Next::kNothing);
+}
+
+TEST(Progress, AReadForOneThatNeedsASnapshotByNowIsOfNoUse) {
+  Progress progress = Replicating(4);
+  progress.ReadStarted(7, Index{5});
+  progress.FollowBase(Index{7});
+  EXPECT_FALSE(progress.ReadFinished(Index{5}));
+}
+
 }  // namespace
 }  // namespace lockd::raft

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <optional>
 #include <vector>
 
@@ -15,6 +16,7 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
 constexpr size_t kNoLimit = SIZE_MAX;
+const Configuration kMembers = MakeConfiguration({1, 2, 3});
 
 std::vector<uint64_t> TermsOf(const RaftLog& log) {
   std::vector<uint64_t> terms;
@@ -285,6 +287,195 @@ TEST(RaftLog, BelowTheRecoveredTailTermsAreUnknown) {
   EXPECT_EQ(log.TermAt(Index{9}), Term{2});
   EXPECT_FALSE(log.InMemory(Index{8}));
   EXPECT_EQ(log.commit_index(), Index{9});
+}
+
+// -- forgetting --
+
+LogBase MakeBase(uint64_t term, uint64_t index) {
+  return {Index{index}, Term{term}, ClusterTime{0}};
+}
+
+// Terms 1 1 2 2 3, all durable, committed up to `commit` and applied.
+RaftLog FiveEntries(uint64_t commit) {
+  RaftLog log(MakeLog({1, 1, 2, 2, 3}, commit), kNoLimit);
+  log.AppliedTo(Index{commit});
+  return log;
+}
+
+TEST(RaftLogCompact, ForgetsUpToTheBaseAndNothingElse) {
+  RaftLog log = FiveEntries(4);
+  log.CompactTo(MakeBase(2, 3));
+  EXPECT_EQ(log.first_index(), Index{4});
+  EXPECT_EQ(log.last_index(), Index{5});
+  EXPECT_THAT(TermsOf(log), ElementsAre(2, 3));
+  EXPECT_EQ(log.tail_bytes(), 2 * Entry::kOverheadBytes);
+  EXPECT_EQ(log.TermAt(Index{2}), std::nullopt);
+  EXPECT_EQ(log.TermAt(Index{3}), Term{2});
+  EXPECT_EQ(log.TermAt(Index{5}), Term{3});
+  EXPECT_TRUE(log.AreWritesExact());
+  log.CompactTo(MakeBase(2, 4));
+  EXPECT_EQ(log.TermAt(Index{3}), std::nullopt);
+  EXPECT_EQ(log.TermAt(Index{4}), Term{2});
+}
+
+TEST(RaftLogCompact, OfAllEntriesLeavesWhatTheLastOneSaid) {
+  RaftLog log = FiveEntries(5);
+  log.CompactTo(MakeBase(3, 5));
+  EXPECT_EQ(log.last_index(), Index{5});
+  EXPECT_EQ(log.last_term(), Term{3});
+  EXPECT_THAT(TermsOf(log), IsEmpty());
+  log.Append(MakeEntry(4, 6));
+  EXPECT_THAT(IndexesOf(log.BeginWrite(1, Tick{0})), ElementsAre(6));
+}
+
+TEST(RaftLogCompact, ASnapshotThatContradictsTheLogIsABug) {
+  RaftLog log = FiveEntries(5);
+  EXPECT_DEATH(log.CompactTo(MakeBase(1, 3)), "says term 1, the log 2");
+  EXPECT_DEATH(log.CompactTo({Index{3}, Term{2}, ClusterTime{9}}), "says time 9, the log 0");
+}
+
+TEST(RaftLogRestore, KeepsASuffixOnlyAfterTheVeryEntry) {
+  struct {
+    const char* what;
+    uint64_t base_term, base_index;
+    uint64_t last;
+    std::vector<uint64_t> terms;
+  } rows[] = {
+      {"same index and term", 2, 4, 5, {3}},     {"same, the last one", 3, 5, 5, {}},
+      {"same index, a later term", 3, 4, 4, {}}, {"same index, an earlier term", 2, 5, 5, {}},
+      {"the index after the last", 3, 6, 6, {}}, {"far beyond", 9, 50, 50, {}},
+  };
+  for (const auto& row : rows) {
+    RaftLog log = FiveEntries(2);
+    log.Restore(MakeBase(row.base_term, row.base_index), kMembers);
+    EXPECT_EQ(log.last_index(), Index{row.last}) << row.what;
+    EXPECT_EQ(TermsOf(log), row.terms) << row.what;
+    EXPECT_EQ(log.TermAt(Index{row.base_index}), Term{row.base_term}) << row.what;
+    EXPECT_EQ(log.TermAt(Index{row.base_index - 1}), std::nullopt) << row.what;
+    EXPECT_EQ(log.commit_index(), Index{row.base_index}) << row.what;
+    EXPECT_EQ(log.applied_index(), Index{row.base_index}) << row.what;
+    EXPECT_EQ(log.tail_bytes(), row.terms.size() * Entry::kOverheadBytes) << row.what;
+    EXPECT_TRUE(log.AreWritesExact()) << row.what;
+  }
+}
+
+// -- freeing --
+
+constexpr uint64_t kMany = 5 * RaftLog::kFreedAtOnce;
+
+// kMany + 3 entries of term 1, all durable, committed up to `commit` and applied.
+RaftLog ManyEntries(uint64_t commit, size_t tail_bytes_max = kNoLimit) {
+  RaftLog log(MakeLog(std::vector<uint64_t>(kMany + 3, 1), commit), tail_bytes_max);
+  log.AppliedTo(Index{commit});
+  return log;
+}
+
+// Frees until only so many entries are left, a few at a time.
+void FreeAll(RaftLog& log, size_t left) {
+  while (log.held_entries() > left) {
+    const size_t before = log.held_entries();
+    log.FreeForgotten();
+    ASSERT_EQ(before - log.held_entries(), std::min(RaftLog::kFreedAtOnce, before - left));
+    ASSERT_EQ(log.tail_bytes(), log.CountTailBytes());
+  }
+  log.FreeForgotten();
+  EXPECT_EQ(log.held_entries(), left);
+}
+
+TEST(RaftLogFree, WhatIsForgottenAtOnceIsFreedLittleByLittle) {
+  RaftLog log = ManyEntries(kMany + 3);
+  log.CompactTo(MakeBase(1, kMany));
+  EXPECT_EQ(log.held_entries(), kMany + 3 - RaftLog::kFreedAtOnce);
+  EXPECT_EQ(log.tail_first_index(), Index{kMany + 1});
+  EXPECT_FALSE(log.InMemory(Index{kMany}));
+  EXPECT_EQ(log.TermAt(Index{kMany - 1}), std::nullopt);
+  // The log goes on meanwhile: it grows, is read, and loses a suffix.
+  log.Merge(MakeEntries(kMany + 4, {2, 2}));
+  EXPECT_EQ(log.At(Index{kMany + 2}).index, Index{kMany + 2});
+  EXPECT_THAT(IndexesOf(log.Copy(Index{kMany + 3}, Index{kMany + 5}, kNoLimit)),
+              ElementsAre(kMany + 3, kMany + 4, kMany + 5));
+  log.Merge(MakeEntries(kMany + 4, {3}));
+  EXPECT_THAT(TermsOf(log), ElementsAre(1, 1, 1, 3));
+  FreeAll(log, 4);
+  EXPECT_THAT(TermsOf(log), ElementsAre(1, 1, 1, 3));
+}
+
+TEST(RaftLogFree, ALogThatASnapshotReplacesIsFreedLittleByLittle) {
+  RaftLog log = ManyEntries(2);
+  log.Restore(MakeBase(4, kMany), kMembers);
+  EXPECT_GT(log.held_entries(), 3 * RaftLog::kFreedAtOnce);
+  EXPECT_THAT(TermsOf(log), IsEmpty());
+  EXPECT_EQ(log.tail_bytes(), 0u);
+  log.Append(MakeEntry(4, kMany + 1));
+  log.Restore(MakeBase(5, kMany + 9), kMembers);
+  log.Append(MakeEntry(5, kMany + 10));
+  EXPECT_THAT(TermsOf(log), ElementsAre(5));
+  FreeAll(log, 1);
+  EXPECT_THAT(TermsOf(log), ElementsAre(5));
+}
+
+// It counts for the limit of memory, and goes before what followers may still need.
+TEST(RaftLogFree, WhatIsForgottenGoesFirstWhenMemoryIsShort) {
+  RaftLog log = ManyEntries(kMany + 3, (kMany + 3) * Entry::kOverheadBytes);
+  log.CompactTo(MakeBase(1, kMany));
+  for (uint64_t i = kMany + 4; i <= 3 * kMany; ++i) {
+    log.Append(MakeEntry(1, i));
+    (void)log.BeginWrite(i, Tick{0});
+    log.EndWrites(i);
+    log.CommitTo(Index{i});
+    log.AppliedTo(Index{i});
+    const bool is_full = i > kMany + kMany + 3;
+    ASSERT_EQ(log.tail_first_index(), is_full ? Index{i - kMany - 2} : Index{kMany + 1});
+    ASSERT_LE(log.held_entries(), kMany + 3);
+  }
+}
+
+// a write that completes later must not vouch for what the snapshot made the log forget.
+TEST(RaftLogRestore, WritesUnderWayVouchForNothingThatIsGone) {
+  RaftLog log = FiveEntries(2);
+  log.Merge(MakeEntries(6, {3, 3}));
+  (void)log.BeginWrite(1, Tick{0});
+  log.Merge(MakeEntries(8, {3}));
+  (void)log.BeginWrite(2, Tick{0});
+  log.Restore(MakeBase(4, 7), kMembers);
+  log.Merge(MakeEntries(8, {4, 4}));
+  EXPECT_TRUE(log.AreWritesExact());
+  log.EndWrites(2);
+  EXPECT_EQ(log.durable_index(), Index{7});
+  EXPECT_THAT(IndexesOf(log.BeginWrite(3, Tick{0})), ElementsAre(8, 9));
+  log.EndWrites(3);
+  EXPECT_EQ(log.durable_index(), Index{9});
+}
+
+// What is kept after the base is durable when its write completes, and not earlier.
+TEST(RaftLogRestore, WritesUnderWayVouchForWhatIsKept) {
+  RaftLog log = FiveEntries(2);
+  log.Merge(MakeEntries(6, {3, 3}));
+  (void)log.BeginWrite(1, Tick{0});
+  log.Merge(MakeEntries(8, {3}));
+  (void)log.BeginWrite(2, Tick{0});
+  log.Merge(MakeEntries(9, {3}));
+  log.Restore(MakeBase(3, 7), kMembers);
+  EXPECT_TRUE(log.AreWritesExact());
+  EXPECT_EQ(log.durable_index(), Index{7});
+  EXPECT_EQ(log.WriteHolding(Index{8}), 2u);
+  log.EndWrites(2);
+  EXPECT_EQ(log.durable_index(), Index{8});
+  EXPECT_THAT(IndexesOf(log.BeginWrite(3, Tick{0})), ElementsAre(9));
+}
+
+// Entries up to the base that were never handed to the disk need not be.
+TEST(RaftLogRestore, UnwrittenEntriesUpToTheBaseAreNotWritten) {
+  RaftLog log = FiveEntries(2);
+  log.Merge(MakeEntries(6, {3, 3, 3}));
+  log.Restore(MakeBase(3, 7), kMembers);
+  EXPECT_EQ(log.written_index(), Index{7});
+  EXPECT_THAT(IndexesOf(log.BeginWrite(1, Tick{0})), ElementsAre(8));
+}
+
+TEST(RaftLogRestore, OfWhatIsCommittedIsABug) {
+  RaftLog log = FiveEntries(4);
+  EXPECT_DEATH(log.Restore(MakeBase(2, 4), kMembers), "does not replace");
 }
 
 }  // namespace

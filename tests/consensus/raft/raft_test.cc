@@ -101,7 +101,7 @@ TEST_P(LossyNetwork, MakesProgressAndNeverDisagrees) {
   uint64_t proposals = 0;
   for (int step = 0; step < 20000; ++step) {
     const uint64_t id = random.Between(1, group.size());
-    switch (random.Below(12)) {
+    switch (random.Below(13)) {
       case 0:
         if (group.leader() == id) {
           for (uint64_t n = random.Below(4); n > 0; --n) {
@@ -112,6 +112,11 @@ TEST_P(LossyNetwork, MakesProgressAndNeverDisagrees) {
       case 1:
         for (uint64_t other = 1; other <= group.size(); ++other) {
           if (group.is_up(other)) group[other].Tick();
+        }
+        break;
+      case 11:
+        if (random.Chance(1, 20) && group.is_up(id)) {
+          (void)group[id].TransferLeadership(NodeId{random.Below(group.size() + 1)});
         }
         break;
       case 2:

@@ -1,6 +1,6 @@
 // A workload that takes a log through all that can happen to it: it appends, cuts a conflicting
 // suffix, rolls over segments, writes more than a segment holds, compacts, recycles and installs a
-// base. For tests that cut the power in it.
+// base; every third entry is a configuration. For tests that cut the power in it.
 //
 // Threading: one thread.
 #ifndef LOCKD_TESTS_CONSENSUS_STORAGE_DIRECTED_WORKLOAD_H_
@@ -44,6 +44,11 @@ inline std::vector<LogWrite> DirectedWorkload() {
                     .entries = {MakeEntry(101, 5, 20)},
                     .base = MakeBase(100, 5)});
   for (uint64_t i = 102; i <= 112; ++i) append(i, i, 5, 200);
+  for (LogWrite& write : writes) {
+    for (raft::Entry& entry : write.entries) {
+      if (entry.index.value() % 3 == 0) entry.kind = raft::EntryKind::kConfiguration;
+    }
+  }
   return writes;
 }
 

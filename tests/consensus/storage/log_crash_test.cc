@@ -255,7 +255,9 @@ TEST(LogCrash, RandomWorkloadsSurviveRandomCrashes) {
         }
         const uint64_t count = random.Below(4);
         for (uint64_t i = 0; i < count; ++i) {
-          write.entries.push_back(MakeEntry(first + i, term, random.Below(700)));
+          const size_t bytes = random.Below(700);
+          write.entries.push_back((first + i) % 4 == 0 ? MakeConfiguration(first + i, term, bytes)
+                                                       : MakeEntry(first + i, term, bytes));
         }
         const uint64_t last = count > 0 ? first + count - 1 : now.last();
         write.hard_state = MakeHardState(term, random.Below(4),

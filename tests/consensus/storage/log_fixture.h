@@ -41,6 +41,13 @@ inline raft::Entry MakeEntry(uint64_t index, uint64_t term, size_t payload_bytes
           .payload = std::move(payload)};
 }
 
+// To the log its payload is bytes, as that of any other entry.
+inline raft::Entry MakeConfiguration(uint64_t index, uint64_t term, size_t payload_bytes = 10) {
+  raft::Entry entry = MakeEntry(index, term, payload_bytes);
+  entry.kind = raft::EntryKind::kConfiguration;
+  return entry;
+}
+
 inline raft::HardState MakeHardState(uint64_t term, uint64_t voted_for, uint64_t commit) {
   return {.term = raft::Term(term), .voted_for = NodeId(voted_for), .commit = raft::Index(commit)};
 }
@@ -82,6 +89,13 @@ struct LogModel {
     }
     base = new_base;
   }
+  [[nodiscard]] std::vector<raft::Entry> Configurations() const {
+    std::vector<raft::Entry> found;
+    for (const raft::Entry& entry : entries) {
+      if (entry.kind == raft::EntryKind::kConfiguration) found.push_back(entry);
+    }
+    return found;
+  }
   // All of an open log, by its own account and by reading every entry back from disk.
   static LogModel Of(OpenedLog* opened) {
     LogModel model;
@@ -98,6 +112,7 @@ struct LogModel {
       EXPECT_TRUE(read.ok()) << read.status();
       if (read.ok()) model.entries = *std::move(read);
     }
+    EXPECT_EQ(opened->log.configurations, model.Configurations());
     return model;
   }
 };

@@ -2,6 +2,8 @@
 // write costs what it should.
 #include "consensus/storage/log_store.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "tests/consensus/storage/log_fixture.h"
 
@@ -330,6 +332,42 @@ TEST_F(LogTest, SegmentsThatAreNotNeededAreRecycledAndDiskUseIsBounded) {
   }
   EXPECT_LE(opened_.store->bytes_on_disk(), 8 * options_.segment_bytes);
   ReopenAndExpectAll();
+}
+
+// Six entries in each segment: [1..6] [7..12] [13..18] [19, 20]
+TEST_F(LogTest, ASegmentIsRecycledOnceTheBaseCoversItsLastEntryAndNotBefore) {
+  for (uint64_t base = 4; base <= 20; ++base) {
+    SCOPED_TRACE(testing::Message() << "base " << base);
+    options_.directory = absl::StrCat("/data/", base);
+    model_ = LogModel();
+    Open();
+    for (uint64_t i = 1; i <= 20; ++i) Append(i, i, 1);
+    Write({.base = MakeBase(base, 1)});
+    // The newest one stays whatever it holds; of the others, the first becomes the next segment.
+    const uint64_t retired = std::min<uint64_t>(base / 6, 3);
+    std::optional<FileJob> job = opened_.store->TakeFileJob();
+    ASSERT_TRUE(job.has_value());
+    EXPECT_EQ(job->kind, retired > 0 ? FileJob::Kind::kRecycle : FileJob::Kind::kPrepare);
+    EXPECT_EQ(job->old_life, retired > 0 ? 1u : 0u);
+    EXPECT_EQ(opened_.store->TakeFileJob().has_value(), false) << "two may wait to be recycled";
+    absl::StatusOr<bool> done = false;
+    while (done.ok() && !*done) done = LogStore::RunFileJobSlice(&disk_, &*job);
+    opened_.store->FileJobDone(*job, done.status());
+    ReopenAndExpectAll();
+  }
+}
+
+TEST_F(LogTest, BytesOnDiskAreThoseOfTheFiles) {
+  Open();
+  for (uint64_t i = 1; i <= 100; ++i) {
+    Append(i, i, 1, i % 20 == 0 ? 5'000 : 300);
+    if (i % 7 == 0) Write({.base = MakeBase(i - 3, 1)});
+    Prepare();
+    uint64_t bytes = 0;
+    const absl::StatusOr<std::vector<std::string>> names = disk_.List(kWal);
+    for (const std::string& name : *names) bytes += disk_.Contents(JoinPath(kWal, name)).size();
+    ASSERT_EQ(opened_.store->bytes_on_disk(), bytes) << "after entry " << i;
+  }
 }
 
 // A recycled file is full of valid records of its earlier life; none of them may be seen.

@@ -7,8 +7,10 @@
 
 #include <filesystem>
 #include <fstream>
+#include <optional>
 
 #include "tests/consensus/storage/log_fixture.h"
+#include "tests/consensus/storage/snapshot_fixture.h"
 
 namespace lockd::storage {
 namespace {
@@ -115,6 +117,40 @@ TEST_F(PosixTest, TheLogWorksOnARealDisk) {
   absl::StatusOr<OpenedLog> opened = LogStore::Open(&file_system_, options);
   ASSERT_TRUE(opened.ok()) << opened.status();
   EXPECT_EQ(LogModel::Of(&*opened), model);
+}
+
+TEST_F(PosixTest, SnapshotsWorkOnARealDisk) {
+  absl::StatusOr<DataDirectory> directory = DataDirectory::Open(&file_system_, At("data"), "test");
+  ASSERT_TRUE(directory.ok()) << directory.status();
+  StorageOptions options;
+  options.log = SmallOptions();
+  options.log.directory = directory->wal_path();
+  options.log.segment_bytes = 64 * 1024;
+  options.snapshot_directory = directory->snapshots_path();
+  std::vector<raft::SnapshotId> kept;
+  for (uint64_t life = 1; life <= 4; ++life) {
+    absl::StatusOr<OpenedStorage> opened = OpenStorage(&file_system_, options);
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    EXPECT_EQ(opened->kept, kept);
+    EXPECT_EQ(opened->snapshot, life > 1 ? std::optional(kept.back()) : std::nullopt);
+    ASSERT_TRUE(
+        opened->log.store
+            ->Write({.hard_state = MakeHardState(1, 0, life - 1), .entries = {MakeEntry(life, 1)}})
+            .ok());
+    const std::string content = MakeContent(kSnapshotWriteBytesMax, life);
+    const raft::SnapshotId id = IdOfContent(MakeBase(life, 1), content);
+    SnapshotStore* const store = opened->snapshots.get();
+    const SnapshotWrite write{.id = 1, .draft = 1, .base = id.base, .offset = 0, .bytes = content};
+    ASSERT_TRUE(RunJob(store, write).status.ok());
+    const SnapshotJobDone done = RunJob(store, SnapshotFinish{.id = 2, .draft = 1, .snapshot = id});
+    ASSERT_TRUE(done.status.ok()) << done.status;
+    kept = done.kept;
+    const SnapshotJobDone read = RunJob(
+        store, SnapshotRead{.id = 3, .snapshot = id, .offset = 0, .bytes_max = content.size()});
+    EXPECT_EQ(read.bytes, content);
+  }
+  EXPECT_EQ(kept.size(), 2u);
+  EXPECT_EQ(NamesIn(&file_system_, options.snapshot_directory).size(), 2u);
 }
 
 }  // namespace

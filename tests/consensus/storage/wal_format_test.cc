@@ -2,27 +2,12 @@
 // cannot go unnoticed, nor the page be wrong.
 #include "consensus/storage/wal_format.h"
 
-#include <fstream>
-#include <sstream>
-
 #include "tests/consensus/storage/log_fixture.h"
+#include "tests/consensus/storage/readme_example.h"
 #include "tests/support/golden.h"
 
 namespace lockd::storage {
 namespace {
-
-// The block of the page after the line `marker`, without its fences.
-std::string ExampleInReadme(const std::string& marker) {
-  std::ifstream readme("consensus/README.md");
-  std::string line;
-  while (std::getline(readme, line) && line != marker) {
-  }
-  while (std::getline(readme, line) && line != "```") {
-  }
-  std::string block;
-  while (std::getline(readme, line) && line != "```") block += line + "\n";
-  return block;
-}
 
 TEST_F(LogTest, TheExampleInTheReadmeIsWhatIsWritten) {
   Open();

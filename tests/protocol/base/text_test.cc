@@ -44,6 +44,15 @@ TEST(HostPort, IsReadAndShownAlike) {
   }
 }
 
+TEST(HostPort, AWildcardOrPortZeroCannotBeDialled) {
+  for (const char* text : {"127.0.0.1:1", "node-a:7420", "[::1]:65535"}) {
+    EXPECT_TRUE(ParseHostPort(text)->is_dialable()) << text;
+  }
+  for (const char* text : {"127.0.0.1:0", "0.0.0.0:7420", "[::]:7420"}) {
+    EXPECT_FALSE(ParseHostPort(text)->is_dialable()) << text;
+  }
+}
+
 TEST(HostPort, ListsAreSeparatedByCommas) {
   ASSERT_TRUE(ParseHostPorts("a:1,b:2").ok());
   EXPECT_EQ(*ParseHostPorts("a:1,b:2"), (std::vector<HostPort>{{"a", 1}, {"b", 2}}));

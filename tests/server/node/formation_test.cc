@@ -141,7 +141,7 @@ TEST(Formation, AWipedNodeLeavesForGood) {
 // N-12: on a port where anybody can say a hello, a hello must not end a node that serves.
 TEST(Formation, ANodeThatItsLogHasRegisteredDoesNotLeaveForAHello) {
   Formation formation(Options(), SomeLog());
-  ASSERT_EQ(formation.SetApplied(kCluster, Members(true)).kind, Kind::kAccepted);
+  ASSERT_EQ(formation.SetApplied(kCluster, Members(true), NodeId{3}).kind, Kind::kAccepted);
   EXPECT_EQ(formation.OnHello(OfCluster(2, 999)).kind, Kind::kWrongIdentity);
   PeerClaim impostor = OfCluster(2, 999);
   impostor.incarnation = Incarnation{4'711};
@@ -178,14 +178,14 @@ TEST(Formation, DoesNotListenToAPeerThatWaits) {
 
 TEST(Formation, ListensToARegisteredPeerThatNeverWrote) {
   Formation formation(Options(), SomeLog());
-  EXPECT_EQ(formation.SetApplied(kCluster, Members(true)).kind, Kind::kAccepted);
+  EXPECT_EQ(formation.SetApplied(kCluster, Members(true), NodeId{3}).kind, Kind::kAccepted);
   EXPECT_EQ(formation.OnHello(Empty(2)).kind, Kind::kAccepted);
   EXPECT_TRUE(formation.ListensTo(NodeId{2}));
 }
 
 TEST(Formation, RefusesAPeerWithAnotherDirectoryThanTheRegisteredOne) {
   Formation formation(Options(), SomeLog());
-  EXPECT_EQ(formation.SetApplied(kCluster, Members(true)).kind, Kind::kAccepted);
+  EXPECT_EQ(formation.SetApplied(kCluster, Members(true), NodeId{3}).kind, Kind::kAccepted);
   PeerClaim claim = Empty(2);
   claim.incarnation = Incarnation{555};
   EXPECT_EQ(formation.OnHello(claim).kind, Kind::kWrongIdentity);
@@ -208,7 +208,7 @@ TEST(Formation, StopsListeningWhenTheAppliedMembershipSaysOtherwise) {
   claim.incarnation = Incarnation{555};
   EXPECT_EQ(formation.OnHello(claim).kind, Kind::kAccepted) << "nothing registered yet";
   EXPECT_TRUE(formation.ListensTo(NodeId{2}));
-  EXPECT_EQ(formation.SetApplied(kCluster, Members(true)).kind, Kind::kAccepted);
+  EXPECT_EQ(formation.SetApplied(kCluster, Members(true), NodeId{3}).kind, Kind::kAccepted);
   EXPECT_FALSE(formation.ListensTo(NodeId{2}));
 }
 
@@ -217,7 +217,7 @@ TEST(Formation, RefusesOtherClusters) {
   PeerClaim other_name = WithLog(2);
   other_name.cluster_name = "other";
   EXPECT_EQ(formation.OnHello(other_name).kind, Kind::kWrongCluster);
-  EXPECT_EQ(formation.SetApplied(kCluster, Members(true)).kind, Kind::kAccepted);
+  EXPECT_EQ(formation.SetApplied(kCluster, Members(true), NodeId{3}).kind, Kind::kAccepted);
   PeerClaim other_id = OfCluster(2, 101);
   other_id.cluster_id = ClusterId{78};
   EXPECT_EQ(formation.OnHello(other_id).kind, Kind::kWrongCluster);
@@ -263,14 +263,221 @@ TEST(Formation, ADirectoryOfAnOlderIncarnationIsFoundOutByItsOwnLog) {
   Formation formation(Options(), SomeLog());
   std::vector<state::Member> members = Members(true);
   members[0].incarnation = Incarnation{999};
-  EXPECT_EQ(formation.SetApplied(kCluster, members).kind, Kind::kFatal);
+  EXPECT_EQ(formation.SetApplied(kCluster, members, NodeId{3}).kind, Kind::kFatal);
 }
 
 TEST(Formation, ANodeThatIsNoMemberAnyMoreLeaves) {
   Formation formation(Options(), SomeLog());
   std::vector<state::Member> members = Members(true);
   members.erase(members.begin());
-  EXPECT_EQ(formation.SetApplied(kCluster, members).kind, Kind::kFatal);
+  EXPECT_EQ(formation.SetApplied(kCluster, members, NodeId{3}).kind, Kind::kRemoved);
+}
+
+// ---- Members that change
+
+// As node 1 of three, and the cluster's ids went up to `last`.
+Formation MemberWith(uint64_t last) {
+  Formation formation(Options(), SomeLog());
+  EXPECT_EQ(formation.SetApplied(kCluster, Members(true), NodeId{last}).kind, Kind::kAccepted);
+  return formation;
+}
+
+std::vector<uint64_t> PeersOf(const Formation& formation) {
+  std::vector<uint64_t> ids;
+  for (const state::Member& peer : formation.peers()) ids.push_back(peer.node_id.value());
+  return ids;
+}
+
+using Peers = std::vector<uint64_t>;
+
+NodeOptions Joiner() {
+  NodeOptions options = Options();
+  options.bootstrap_members.clear();
+  options.joins = true;
+  options.contact_address = "contact";
+  return options;
+}
+
+TEST(Formation, TellsOneThatNobodyAddedHowToAddIt) {
+  Formation formation = MemberWith(3);
+  const Verdict verdict = formation.OnHello(Empty(4));
+  EXPECT_EQ(verdict.kind, Kind::kWrongIdentity);
+  EXPECT_NE(verdict.message.find("lockctl member add --peer peer --node-id 4"), std::string::npos);
+}
+
+TEST(Formation, TellsOneThatWasRemovedThatItWas) {
+  Formation formation = MemberWith(5);
+  EXPECT_TRUE(formation.IsRemoved(NodeId{5}));
+  EXPECT_FALSE(formation.IsRemoved(NodeId{3}));
+  EXPECT_FALSE(formation.IsRemoved(NodeId{6}));
+  const Verdict verdict = formation.OnHello(OfCluster(5, 101));
+  EXPECT_EQ(verdict.kind, Kind::kWrongIdentity);
+  EXPECT_NE(verdict.message.find("was removed"), std::string::npos);
+  EXPECT_FALSE(formation.ListensTo(NodeId{5}));
+}
+
+TEST(Formation, LeavesWhenAMemberSaysThatItWasRemoved) {
+  Formation formation = MemberWith(3);
+  PeerClaim claim = OfCluster(2, 0);
+  claim.removed_you = true;
+  PeerClaim impostor = claim;
+  impostor.incarnation = Incarnation{4'711};
+  EXPECT_EQ(formation.OnHello(impostor).kind, Kind::kWrongIdentity);
+  PeerClaim foreign = claim;
+  foreign.cluster_id = ClusterId{78};
+  EXPECT_EQ(formation.OnHello(foreign).kind, Kind::kWrongCluster);
+  PeerClaim stranger = claim;
+  stranger.node_id = NodeId{4};
+  EXPECT_EQ(formation.OnHello(stranger).kind, Kind::kWrongIdentity);
+  EXPECT_EQ(formation.OnHello(claim).kind, Kind::kRemoved);
+}
+
+// It was let in, and got nothing of the log before the cluster changed its mind.
+TEST(Formation, AJoinerThatTakesPartAndHasNothingYetLeavesWhenItWasRemoved) {
+  Formation formation(Joiner(), EmptyLog());
+  PeerClaim claim = OfCluster(2, 101);
+  EXPECT_EQ(formation.OnHello(claim).kind, Kind::kAccepted);
+  ASSERT_TRUE(formation.participates());
+  claim.your_incarnation = {};
+  claim.removed_you = true;
+  EXPECT_EQ(formation.OnHello(claim).kind, Kind::kRemoved);
+  claim.cluster_id = ClusterId{78};
+  EXPECT_NE(formation.OnHello(claim).kind, Kind::kRemoved);
+}
+
+TEST(Formation, AnEmptyDirectoryUnderAnIdThatWasRemovedLeaves) {
+  PeerClaim claim = OfCluster(2, 0);
+  claim.removed_you = true;
+  EXPECT_EQ(Formation(Options(), EmptyLog()).OnHello(claim).kind, Kind::kRemoved);
+  EXPECT_EQ(Formation(Joiner(), EmptyLog()).OnHello(claim).kind, Kind::kRemoved);
+}
+
+TEST(Formation, AGuestIsOneThatKnowsThisNodeAndCameLaterThanWhatIsApplied) {
+  Formation formation = MemberWith(3);
+  EXPECT_EQ(formation.OnHello(OfCluster(4, 999)).kind, Kind::kWrongIdentity);
+  EXPECT_EQ(formation.OnHello(OfCluster(4, 0)).kind, Kind::kWrongIdentity);
+  EXPECT_EQ(PeersOf(formation), (Peers{2, 3}));
+  EXPECT_EQ(formation.OnHello(OfCluster(4, 101)).kind, Kind::kAccepted);
+  EXPECT_TRUE(formation.ListensTo(NodeId{4}));
+  EXPECT_EQ(PeersOf(formation), (Peers{2, 3, 4}));
+  // What is applied later says that it has come and gone.
+  EXPECT_EQ(formation.SetApplied(kCluster, Members(true), NodeId{4}).kind, Kind::kAccepted);
+  EXPECT_FALSE(formation.ListensTo(NodeId{4}));
+  EXPECT_EQ(PeersOf(formation), (Peers{2, 3}));
+}
+
+TEST(Formation, AMemberThatStandsInTheLogIsOne) {
+  Formation formation = MemberWith(3);
+  formation.SetAddedInLog({{.node_id = NodeId{4}, .peer_address = "four"}});
+  EXPECT_EQ(PeersOf(formation), (Peers{2, 3, 4}));
+  EXPECT_EQ(formation.OnHello(OfCluster(4, 0)).kind, Kind::kAccepted);
+  EXPECT_TRUE(formation.ListensTo(NodeId{4}));
+  formation.SetAddedInLog({});  // taken back
+  EXPECT_EQ(PeersOf(formation), (Peers{2, 3}));
+  EXPECT_FALSE(formation.ListensTo(NodeId{4}));
+}
+
+TEST(Formation, AJoinerAsksItsContactAndTakesPartOnceItIsRegistered) {
+  Formation formation(Joiner(), EmptyLog());
+  EXPECT_FALSE(formation.participates());
+  ASSERT_EQ(PeersOf(formation), Peers{0});
+  EXPECT_EQ(formation.peers().front().peer_address, "contact");
+  EXPECT_NE(formation.WaitsFor().find("asking contact"), std::string::npos);
+  // Two that join do not make a cluster.
+  EXPECT_EQ(formation.OnHello(Empty(2)).kind, Kind::kWrongIdentity);
+  EXPECT_EQ(formation.OnHello(OfCluster(2, 0)).kind, Kind::kAccepted);
+  EXPECT_FALSE(formation.participates());
+  EXPECT_FALSE(formation.ListensTo(NodeId{2}));
+  EXPECT_EQ(formation.OnHello(OfCluster(2, 101)).kind, Kind::kAccepted);
+  EXPECT_TRUE(formation.participates());
+  EXPECT_TRUE(formation.ListensTo(NodeId{2}));
+  EXPECT_EQ(formation.cluster_id(), kCluster);
+  EXPECT_EQ(PeersOf(formation), Peers{2});
+}
+
+TEST(Formation, AJoinerUnderAnIdThatAnotherDirectoryHasLeaves) {
+  Formation formation(Joiner(), EmptyLog());
+  EXPECT_EQ(formation.OnHello(OfCluster(2, 999)).kind, Kind::kFatal);
+}
+
+TEST(Formation, AJoinerReadsWhatWasBeforeIt) {
+  NodeOptions options = Joiner();
+  options.node_id = NodeId{4};
+  Formation formation(options, EmptyLog());
+  EXPECT_EQ(formation.SetApplied(kCluster, Members(true), NodeId{3}).kind, Kind::kAccepted);
+  EXPECT_EQ(PeersOf(formation), (Peers{1, 2, 3}));
+  // One that does not join has no business there.
+  NodeOptions member = Options();
+  member.node_id = NodeId{4};
+  EXPECT_EQ(Formation(member, SomeLog()).SetApplied(kCluster, Members(true), NodeId{3}).kind,
+            Kind::kFatal);
+}
+
+TEST(Formation, HearsABoundedNumberOfStrangers) {
+  Formation formation(Joiner(), EmptyLog());
+  for (uint64_t id = 2; id < 66; ++id) {
+    EXPECT_EQ(formation.OnHello(OfCluster(id, 0)).kind, Kind::kAccepted);
+  }
+  EXPECT_EQ(formation.OnHello(OfCluster(66, 0)).kind, Kind::kWrongIdentity);
+  EXPECT_EQ(formation.OnHello(OfCluster(65, 101)).kind, Kind::kAccepted) << "heard before";
+}
+
+// ---- From a backup
+
+raft::SnapshotId Backup(uint32_t checksum = 1) {
+  return {.base = {.index = raft::Index{50}, .term = raft::Term{3}, .time = ClusterTime(9)},
+          .bytes = 400,
+          .checksum = checksum};
+}
+NodeOptions RestoredOptions(int count = 3) {
+  NodeOptions options = Options(count);
+  options.restored_from = Backup();
+  return options;
+}
+raft::RecoveredLog RestoredLog() {
+  raft::RecoveredLog log;
+  log.hard_state.term = raft::Term{3};
+  log.base_index = log.last_index = raft::Index{50};
+  log.base_term = raft::Term{3};
+  return log;
+}
+PeerClaim Restored(uint64_t id) {
+  PeerClaim claim = Empty(id);
+  claim.restored_from = Backup();
+  return claim;
+}
+
+TEST(Formation, ARestoredDirectoryWaitsForAllFoundersAsAnEmptyOneDoes) {
+  Formation formation(RestoredOptions(), RestoredLog());
+  EXPECT_FALSE(formation.participates());
+  EXPECT_EQ(formation.OnHello(Restored(2)).kind, Kind::kAccepted);
+  EXPECT_FALSE(formation.participates());
+  EXPECT_EQ(formation.OnHello(Restored(3)).kind, Kind::kAccepted);
+  EXPECT_TRUE(formation.participates());
+  EXPECT_TRUE(formation.ListensTo(NodeId{2}));
+}
+
+TEST(Formation, ARestoredDirectoryThatHasVotedTakesPart) {
+  raft::RecoveredLog log = RestoredLog();
+  log.hard_state.term = raft::Term{4};
+  EXPECT_TRUE(Formation(RestoredOptions(), log).participates());
+}
+
+TEST(Formation, FoundersComeFromOneBackup) {
+  Formation formation(RestoredOptions(), RestoredLog());
+  EXPECT_EQ(formation.OnHello(Empty(2)).kind, Kind::kWrongCluster);
+  PeerClaim other = Restored(2);
+  other.restored_from = Backup(2);
+  EXPECT_EQ(formation.OnHello(other).kind, Kind::kWrongCluster);
+  EXPECT_EQ(Formation(Options(), EmptyLog()).OnHello(Restored(2)).kind, Kind::kWrongCluster);
+}
+
+// Then the cluster says who belongs to it.
+TEST(Formation, TheBackupOfAFoundedClusterDoesNotMatter) {
+  Formation formation(RestoredOptions(), RestoredLog());
+  PeerClaim founded = OfCluster(2, 101);
+  EXPECT_EQ(formation.OnHello(founded).kind, Kind::kAccepted);
+  EXPECT_TRUE(formation.participates());
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "consensus/storage/failure.h"
+#include "consensus/storage/snapshot_survey.h"
 #include "consensus/storage/wal_format.h"
 
 namespace lockd::node {
@@ -12,6 +13,7 @@ namespace {
 constexpr WallTime kWallStart{1'700'000'000'000};
 constexpr int64_t kRedialNs = 100 * kNanosPerMilli;
 constexpr char kLogDirectory[] = "/wal";
+constexpr char kSnapshotDirectory[] = "/snapshots";
 // The smallest, so that a few dozen writes go through several segments.
 constexpr uint64_t kLogSegmentBytes = storage::kSegmentBytesMin;
 
@@ -32,7 +34,7 @@ std::vector<Received> Decode(FrameDecoder& decoder) {
 
 }  // namespace
 
-NodeEnv::NodeEnv(int count, Tweak tweak) {
+NodeEnv::NodeEnv(int count, Tweak tweak) : tweak_(std::move(tweak)) {
   std::vector<state::Member> members;
   for (int id = 1; id <= count; ++id) {
     members.push_back({.node_id = NodeId{static_cast<uint64_t>(id)},
@@ -41,56 +43,89 @@ NodeEnv::NodeEnv(int count, Tweak tweak) {
                        .incarnation = {}});
   }
   for (int id = 1; id <= count; ++id) {
-    NodeOptions& options = machines_[id].options;
-    options.node_id = NodeId{static_cast<uint64_t>(id)};
-    options.cluster_name = "test";
-    options.client_address = absl::StrCat("client-", id, ":1");
-    options.peer_address = absl::StrCat("peer-", id, ":1");
-    options.incarnation = Incarnation{++last_incarnation_};
+    NodeOptions& options = AddMachine(id).options;
     options.bootstrap_members = members;
-    options.cluster_id_draw = ClusterId{7'000 + static_cast<uint64_t>(id)};
-    options.version = "test";
-    options.seed = static_cast<uint64_t>(id);
-    if (tweak) tweak(options);
+    if (tweak_) tweak_(options);
   }
 }
 
-storage::LogStoreOptions NodeEnv::LogOptions(int id) const {
-  const NodeOptions& options = machines_.at(id).options;
-  return {.directory = kLogDirectory,
-          .node_id = options.node_id,
-          .cluster_name = options.cluster_name,
-          .incarnation_draw = options.incarnation,
-          .segment_bytes = kLogSegmentBytes};
+NodeEnv::Machine& NodeEnv::AddMachine(int id) {
+  Machine& machine = machines_[id];
+  NodeOptions& options = machine.options;
+  options.node_id = NodeId{static_cast<uint64_t>(id)};
+  options.cluster_name = "test";
+  options.client_address = absl::StrCat("client-", id, ":1");
+  options.peer_address = absl::StrCat("peer-", id, ":1");
+  options.incarnation = Incarnation{++last_incarnation_};
+  options.cluster_id_draw = ClusterId{7'000 + static_cast<uint64_t>(id)};
+  options.version = "test";
+  options.seed = static_cast<uint64_t>(id);
+  return machine;
 }
 
-std::optional<raft::RecoveredLog> NodeEnv::Recover(int id) {
+void NodeEnv::AddJoiner(int id, int contact) {
+  ASSERT_FALSE(machines_.contains(id));
+  NodeOptions& options = AddMachine(id).options;
+  if (tweak_) tweak_(options);
+  options.joins = true;
+  options.contact_address = machines_.at(contact).options.peer_address;
+}
+
+int NodeEnv::MachineAt(const std::string& peer_address) const {
+  for (const auto& [id, machine] : machines_) {
+    if (machine.options.peer_address == peer_address) return id;
+  }
+  return 0;
+}
+
+storage::StorageOptions NodeEnv::StorageOptionsOf(int id) const {
+  const NodeOptions& options = machines_.at(id).options;
+  return {.log = {.directory = kLogDirectory,
+                  .node_id = options.node_id,
+                  .cluster_name = options.cluster_name,
+                  .incarnation_draw = options.incarnation,
+                  .segment_bytes = kLogSegmentBytes},
+          .snapshot_directory = kSnapshotDirectory};
+}
+
+std::optional<NodeEnv::Recovered> NodeEnv::Recover(int id) {
   Machine& machine = machines_.at(id);
-  raft::RecoveredLog recovered;
+  Recovered recovered;
   if (machine.disk == nullptr) {
-    recovered.hard_state = machine.hard_state;
-    recovered.last_index = raft::Index{machine.log.size()};
-    recovered.tail = machine.log;
+    recovered.log.hard_state = machine.hard_state;
+    recovered.log.last_index = raft::Index{machine.log.size()};
+    recovered.log.tail = machine.log;
+    for (const raft::Entry& entry : machine.log) {
+      if (entry.kind == raft::EntryKind::kConfiguration) {
+        recovered.log.configurations.push_back(entry);
+      }
+    }
     return recovered;
   }
-  absl::StatusOr<storage::OpenedLog> opened = storage::LogStore::Open(machine.disk, LogOptions(id));
+  absl::StatusOr<storage::OpenedStorage> opened =
+      storage::OpenStorage(machine.disk, StorageOptionsOf(id));
   if (!opened.ok()) {
     machine.fatal = FatalOf(opened.status());
     return std::nullopt;
   }
-  machine.store = std::move(opened->store);
-  machine.options.incarnation = opened->identity.incarnation;
-  machine.options.cluster_id = opened->identity.cluster_id;
-  return std::move(opened->log);
+  machine.store = std::move(opened->log.store);
+  machine.snapshots = std::move(opened->snapshots);
+  machine.options.incarnation = opened->log.identity.incarnation;
+  machine.options.cluster_id = opened->log.identity.cluster_id;
+  recovered.log = std::move(opened->log.log);
+  recovered.snapshots = {.to_load = opened->snapshot, .kept = std::move(opened->kept)};
+  return recovered;
 }
 
 void NodeEnv::Start(int id) {
   Machine& machine = machines_.at(id);
   ASSERT_EQ(machine.node, nullptr);
   machine.fatal.reset();
-  std::optional<raft::RecoveredLog> recovered = Recover(id);
+  machine.has_stopped = false;
+  std::optional<Recovered> recovered = Recover(id);
   if (!recovered) return;
-  machine.node = std::make_unique<Node>(machine.options, *std::move(recovered), now_);
+  machine.node = std::make_unique<Node>(machine.options, std::move(recovered->log), now_,
+                                        std::move(recovered->snapshots));
   machine.has_news = true;
 }
 
@@ -102,8 +137,9 @@ void NodeEnv::Crash(int id) {
   Machine& machine = machines_.at(id);
   machine.node.reset();
   machine.store.reset();
-  machine.writes.clear();
-  machine.reads.clear();
+  machine.snapshots.reset();
+  machine.disk_jobs.clear();
+  machine.snapshot_jobs.clear();
   machine.clients.clear();
   for (const auto& [other, machine_of_other] : machines_) BreakLinks(id, other);
   machine.links.clear();
@@ -162,7 +198,7 @@ void NodeEnv::DialMissing() {
   for (auto& [from, machine] : machines_) {
     if (!machine.node) continue;
     for (const state::Member& peer : machine.node->peers()) {
-      const int to = static_cast<int>(peer.node_id.value());
+      const int to = MachineAt(peer.peer_address);
       if (machine.dialed.contains(to) || !machines_.contains(to) || !IsUp(to) ||
           cut_.contains({std::min(from, to), std::max(from, to)}) || machine.redial_at[to] > now_) {
         continue;
@@ -199,6 +235,7 @@ absl::Status NodeEnv::Write(int id, const storage::LogWrite& write) {
     }
     return absl::OkStatus();
   }
+  EXPECT_FALSE(write.base.has_value()) << "snapshots need a disk";
   if (write.hard_state) machine.hard_state = *write.hard_state;
   if (write.cluster_id) machine.options.cluster_id = *write.cluster_id;
   if (!write.entries.empty()) {
@@ -228,19 +265,46 @@ void NodeEnv::CompleteDisk(int id) {
     machine.fatal = FatalOf(status);
     Crash(id);
   };
-  while (!machine.writes.empty() && !machine.disk_is_held) {
-    const storage::LogWrite write = std::move(machine.writes.front());
-    machine.writes.pop_front();
-    if (absl::Status status = Write(id, write); !status.ok()) return die(status);
-    machine.node->OnWriteDone({write.id});
+  while (const std::optional<DiskJob> job = TakeDiskJob(machine)) {
     machine.has_news = true;
-  }
-  while (!machine.reads.empty()) {
-    const storage::LogRead read = machine.reads.front();
-    machine.reads.pop_front();
+    if (const auto* write = std::get_if<storage::LogWrite>(&*job)) {
+      if (absl::Status status = Write(id, *write); !status.ok()) return die(status);
+      machine.node->OnWriteDone({write->id});
+      continue;
+    }
+    const auto& read = std::get<storage::LogRead>(*job);
     absl::StatusOr<std::vector<raft::Entry>> entries = Read(machine, read);
     if (!entries.ok()) return die(entries.status());
     machine.node->OnReadDone({.id = read.id, .entries = *std::move(entries)});
+  }
+  CompleteSnapshotJobs(id);
+}
+
+std::optional<DiskJob> NodeEnv::TakeDiskJob(Machine& machine) {
+  const auto job =
+      std::find_if(machine.disk_jobs.begin(), machine.disk_jobs.end(), [&](const DiskJob& each) {
+        return !machine.disk_is_held || std::holds_alternative<storage::LogRead>(each);
+      });
+  if (job == machine.disk_jobs.end()) return std::nullopt;
+  DiskJob taken = std::move(*job);
+  machine.disk_jobs.erase(job);
+  return taken;
+}
+
+void NodeEnv::CompleteSnapshotJobs(int id) {
+  Machine& machine = machines_.at(id);
+  while (!machine.snapshot_jobs.empty() && machine.snapshot_jobs_allowed != 0) {
+    if (machine.snapshot_jobs_allowed) --*machine.snapshot_jobs_allowed;
+    const storage::SnapshotJob job = std::move(machine.snapshot_jobs.front());
+    machine.snapshot_jobs.pop_front();
+    std::optional<storage::SnapshotJobDone> done;
+    if (on_snapshot_job) {
+      if (absl::Status status = on_snapshot_job(id, job); !status.ok()) {
+        done = {.id = storage::IdOf(job), .status = std::move(status)};
+      }
+    }
+    while (!done) done = machine.snapshots->RunSlice(job);
+    machine.node->OnSnapshotJobDone(*done);
     machine.has_news = true;
   }
 }
@@ -252,6 +316,7 @@ void NodeEnv::Turn(int id) {
   machine.node->OnTime(now_, kWallStart + now_.value() / kNanosPerMilli + machine.wall_offset_ms);
   NodeActions actions = machine.node->TakeActions();
   if (after_turn) after_turn(id);
+  if (on_actions) on_actions(id, actions);
   Carry(id, std::move(actions));
 }
 
@@ -260,6 +325,7 @@ void NodeEnv::Carry(int id, NodeActions actions) {
   machine.wakeup = actions.next_wakeup;
   for (NodeNote& note : actions.notes) machine.notes.push_back(std::move(note));
   if (actions.fatal) machine.fatal = actions.fatal;
+  machine.has_stopped = actions.has_stopped;
   for (const ClientOutput& output : actions.clients) {
     const auto client = machine.clients.find(output.connection);
     if (client == machine.clients.end() || client->second.closed) continue;
@@ -289,14 +355,22 @@ void NodeEnv::Carry(int id, NodeActions actions) {
     }
   }
   for (DiskJob& job : actions.disk) {
-    if (auto* write = std::get_if<storage::LogWrite>(&job)) {
+    if (std::holds_alternative<storage::LogWrite>(job)) {
       ++machine.writes_started;
-      machine.writes.push_back(std::move(*write));
-    } else {
-      machine.reads.push_back(std::get<storage::LogRead>(job));
     }
+    machine.disk_jobs.push_back(std::move(job));
   }
-  if (machine.fatal) Crash(id);
+  for (storage::SnapshotJob& job : actions.snapshot_jobs) {
+    ASSERT_NE(machine.snapshots, nullptr) << "snapshots need a disk";
+    machine.snapshot_jobs.push_back(std::move(job));
+  }
+  if (!machine.fatal) return;
+  Crash(id);
+  if (machine.fatal->last_right && machine.disk != nullptr) {
+    EXPECT_TRUE(
+        storage::SetAsideSnapshots(machine.disk, kSnapshotDirectory, *machine.fatal->last_right)
+            .ok());
+  }
 }
 
 void NodeEnv::FeedPeer(int id, PeerLinkId id_of_link, const std::string& bytes) {

@@ -8,7 +8,8 @@
 //
 // Everything that crosses a connection does so as encoded bytes through FrameDecoder, with the
 // limits that the node asks for. Logs are vectors in memory; what was not completed is lost at a
-// crash. A node that was given a disk (UseDisk) keeps the shipping LogStore on it instead.
+// crash. A node that was given a disk (UseDisk) keeps the shipping LogStore and SnapshotStore on it
+// instead; only such a node can have snapshots.
 // Time passes only in Run... and Settle lets none pass.
 //
 // Threading: pure value.
@@ -26,6 +27,8 @@
 #include <vector>
 
 #include "consensus/storage/log_store.h"
+#include "consensus/storage/snapshot_store.h"
+#include "consensus/storage/start.h"
 #include "gtest/gtest.h"
 #include "protocol/frame.h"
 #include "protocol/frame_decoder.h"
@@ -57,10 +60,14 @@ class NodeEnv {
   // -- nodes; numbered from 1, as their node ids --
   void Start(int id);
   void StartAll();
+  // One machine more, with an empty directory, whose node is to join a cluster: it asks at the
+  // peer address of `contact`. To be started.
+  void AddJoiner(int id, int contact);
   // The process ends; what its disk has not completed is lost, its connections break.
   void Crash(int id);
   // An orderly stop begins.
   void Stop(int id);
+  [[nodiscard]] bool has_stopped(int id) const { return machines_.at(id).has_stopped; }
   // The data directory is lost, and a new one will be made.
   void Wipe(int id);
   [[nodiscard]] bool IsUp(int id) const { return machines_.at(id).node != nullptr; }
@@ -76,16 +83,22 @@ class NodeEnv {
   void Rejoin(int id);
 
   // -- disks --
-  // Before the first Start: the log of this node is a LogStore on `disk`, which must outlive the
+  // Before the first Start: log and snapshots of this node are on `disk`, which must outlive the
   // env. Start then opens it; what it says when it refuses stands in fatal(id), as does what a
-  // failed write or read says, which ends the process.
+  // failed write or read of the log says, which ends the process.
   void UseDisk(int id, storage::FileSystem* disk) { machines_.at(id).disk = disk; }
-  [[nodiscard]] storage::LogStoreOptions LogOptions(int id) const;
+  [[nodiscard]] storage::StorageOptions StorageOptionsOf(int id) const;
   // Called before each write to a LogStore (false), and after it has become durable (true).
   std::function<void(int, const storage::LogWrite&, bool)> on_log_write;
   // While held, started writes are not carried out.
   void HoldDisk(int id) { machines_.at(id).disk_is_held = true; }
   void ReleaseDisk(int id);
+  // So many more snapshot jobs are carried out, then no more.
+  void AllowSnapshotJobs(int id, int count) { machines_.at(id).snapshot_jobs_allowed = count; }
+  void ReleaseSnapshotJobs(int id) { machines_.at(id).snapshot_jobs_allowed.reset(); }
+  // Called before each snapshot job is begun; not OK: that is its answer, and it is not carried
+  // out.
+  std::function<absl::Status(int, const storage::SnapshotJob&)> on_snapshot_job;
   [[nodiscard]] const std::vector<raft::Entry>& log(int id) const { return machines_.at(id).log; }
   // What a restart finds; to be changed while the node is down.
   [[nodiscard]] raft::HardState& hard_state(int id) { return machines_.at(id).hard_state; }
@@ -109,6 +122,8 @@ class NodeEnv {
   [[nodiscard]] int leader() const;  // serving; 0: none
   // Called after each turn of a node, before its actions are carried out.
   std::function<void(int)> after_turn;
+  // The same, with what is to be carried out.
+  std::function<void(int, const NodeActions&)> on_actions;
   [[nodiscard]] LocalTime now() const { return now_; }
   [[nodiscard]] int64_t turns(int id) const { return machines_.at(id).turns; }
 
@@ -157,16 +172,19 @@ class NodeEnv {
     std::map<PeerLinkId, LinkEnd> links;
     std::set<int> dialed;                // nodes with a link from here
     std::map<int, LocalTime> redial_at;  // not before, after a link was closed
-    // The log: in `store` when there is a disk, otherwise in the two below.
+    // The log: in `store` when there is a disk, otherwise in the two behind `snapshots`.
     storage::FileSystem* disk = nullptr;
     std::unique_ptr<storage::LogStore> store;
+    std::unique_ptr<storage::SnapshotStore> snapshots;
     raft::HardState hard_state;
     std::vector<raft::Entry> log;
-    std::deque<storage::LogWrite> writes;
-    std::deque<storage::LogRead> reads;
+    std::deque<DiskJob> disk_jobs;
+    std::deque<storage::SnapshotJob> snapshot_jobs;
+    std::optional<int> snapshot_jobs_allowed;
     bool disk_is_held = false;
     int writes_started = 0;
     std::optional<Fatal> fatal;
+    bool has_stopped = false;
     std::vector<NodeNote> notes;
     int64_t turns = 0;
     int64_t wall_offset_ms = 0;
@@ -177,8 +195,15 @@ class NodeEnv {
     std::string bytes;
   };
 
-  // nullopt: the log on disk was refused.
-  std::optional<raft::RecoveredLog> Recover(int id);
+  struct Recovered {
+    raft::RecoveredLog log;
+    RecoveredSnapshots snapshots;
+  };
+  Machine& AddMachine(int id);
+  // Whose peer address that is; 0: nobody's.
+  [[nodiscard]] int MachineAt(const std::string& peer_address) const;
+  // nullopt: what is on disk was refused.
+  std::optional<Recovered> Recover(int id);
   absl::Status Write(int id, const storage::LogWrite& write);
   absl::StatusOr<std::vector<raft::Entry>> Read(const Machine& machine,
                                                 const storage::LogRead& read) const;
@@ -186,9 +211,13 @@ class NodeEnv {
   void BreakLinks(int a, int b);
   void Turn(int id);
   void CompleteDisk(int id);
+  // The first disk job; while the disk is held, the first that only reads.
+  std::optional<DiskJob> TakeDiskJob(Machine& machine);
+  void CompleteSnapshotJobs(int id);
   void Carry(int id, NodeActions actions);
   void FeedPeer(int id, PeerLinkId link, const std::string& bytes);
 
+  const Tweak tweak_;
   std::map<int, Machine> machines_;
   std::set<std::pair<int, int>> cut_;
   std::deque<Delivery> deliveries_;

@@ -22,7 +22,8 @@ std::vector<raft::MessageBody> AllBodies() {
       raft::VoteRequest{.pre_vote = true,
                         .campaign_term = Term{11},
                         .last_index = Index{12},
-                        .last_term = Term{10}},
+                        .last_term = Term{10},
+                        .is_transfer = true},
       raft::VoteReply{.pre_vote = true, .campaign_term = Term{13}, .granted = true},
       raft::AppendRequest{.prev_index = Index{20},
                           .prev_term = Term{5},
@@ -46,6 +47,17 @@ std::vector<raft::MessageBody> AllBodies() {
                         .round = 34},
       raft::Heartbeat{.commit = Index{40}, .round = 41},
       raft::HeartbeatReply{.round = 50},
+      raft::TimeoutNow{},
+      raft::SnapshotChunk{.snapshot = {.base = {Index{60}, Term{8}, ClusterTime{61}},
+                                       .bytes = 62'000,
+                                       .checksum = 0xfedcba98},
+                          .offset = 63,
+                          .bytes = std::string("\0\xff piece", 8)},
+      raft::SnapshotChunkReply{.snapshot = {.base = {Index{70}, Term{9}, ClusterTime{71}},
+                                            .bytes = 72'000,
+                                            .checksum = 73},
+                               .next_offset = 74,
+                               .installed = true},
   };
 }
 

@@ -126,7 +126,7 @@ TEST(StaleReadAge, WhatALeaderWasAnsweredCountsNothingOnceItIsDeposed) {
   receive(2, member.raft.term());
   receive(3, member.raft.term() + 1);
   ASSERT_FALSE(member.raft.is_leader());
-  freshness.OnTime(LocalTime(5'000'000'000), member.raft);
+  freshness.OnTime(LocalTime(5'000'000'000), member.raft, member.raft.commit_index());
   EXPECT_EQ(freshness.AgeMs(LocalTime(5'000'000'000)), std::nullopt);
 }
 

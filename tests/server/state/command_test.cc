@@ -4,16 +4,19 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "protocol/base/random.h"
+#include "tests/server/state/driver.h"
 #include "tests/support/golden.h"
 
 namespace lockd::state {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
@@ -38,6 +41,8 @@ std::vector<Command> OneOfEach() {
   settings.cleanup_holds_max = 19;
   const Member one{NodeId(1), "127.0.0.1:7421", "127.0.0.1:7420", Incarnation(0xabcdef)};
   const Member two{NodeId(2), "", "b:2", Incarnation(0)};
+  const Member three{NodeId(3), "c:1", "c:2", Incarnation(~uint64_t{0})};
+  const Member four{NodeId(4), "d:1", "", Incarnation(0)};
   return {
       OpenSession{kNonce, 10'000, 3'000, "owner"},
       AttachSession{SessionId(5), kNonce},
@@ -53,6 +58,8 @@ std::vector<Command> OneOfEach() {
       RegisterMember{one},
       SetSettings{settings},
       SetFeatureLevel{1},
+      ChangeMembers{{NodeId(1), NodeId(3)}, {NodeId(1), NodeId(2)}, {NodeId(4)}, {three, four}},
+      Refound{{ClusterId(12), 1, settings, {one, two}}, uint64_t{1} << 62},
   };
 }
 
@@ -89,16 +96,35 @@ TEST(Batch, OfEveryKindComesBackFieldByField) {
             std::get<SetSettings>(commands[11]).settings);
   EXPECT_EQ(std::get<Bootstrap>(batch->commands[9]).members,
             std::get<Bootstrap>(commands[9]).members);
+  const auto& change = std::get<ChangeMembers>(batch->commands[13]);
+  EXPECT_THAT(change.voters, ElementsAre(NodeId(1), NodeId(3)));
+  EXPECT_THAT(change.outgoing, ElementsAre(NodeId(1), NodeId(2)));
+  EXPECT_THAT(change.learners, ElementsAre(NodeId(4)));
+  EXPECT_EQ(change.added, std::get<ChangeMembers>(commands[13]).added);
+  const auto& refound = std::get<Refound>(batch->commands[14]);
+  EXPECT_EQ(refound.bootstrap.members, std::get<Refound>(commands[14]).bootstrap.members);
+  EXPECT_EQ(refound.numbers_from, uint64_t{1} << 62);
 }
 
-// What stands in logs that are in use.
+// What stands in logs that are in use; a command that came later has a file of its own.
 TEST(Batch, GoldenBytesOfVersionOneAreReadAndWritten) {
-  const std::string bytes = Encode(OneOfEach());
-  const std::string golden = testing::ReadGolden("commands-v1.hex", bytes);
-  EXPECT_EQ(testing::ToGoldenDump(bytes), testing::ToGoldenDump(golden));
-  const auto batch = DecodeBatch(golden);
-  ASSERT_TRUE(batch.ok()) << batch.status();
-  EXPECT_EQ(testing::ToGoldenDump(Encode(batch->commands)), testing::ToGoldenDump(golden));
+  std::vector<Command> first = OneOfEach();
+  const std::vector<Command> refound = {first.back()};
+  ASSERT_TRUE(std::holds_alternative<Refound>(refound[0]));
+  first.pop_back();
+  const std::vector<Command> change = {first.back()};
+  ASSERT_TRUE(std::holds_alternative<ChangeMembers>(change[0]));
+  first.pop_back();
+  for (const auto& [file, commands] :
+       {std::pair("commands-v1.hex", first), std::pair("commands-v1-change-members.hex", change),
+        std::pair("commands-v1-refound.hex", refound)}) {
+    const std::string bytes = Encode(commands);
+    const std::string golden = testing::ReadGolden(file, bytes);
+    EXPECT_EQ(testing::ToGoldenDump(bytes), testing::ToGoldenDump(golden));
+    const auto batch = DecodeBatch(golden);
+    ASSERT_TRUE(batch.ok()) << batch.status();
+    EXPECT_EQ(testing::ToGoldenDump(Encode(batch->commands)), testing::ToGoldenDump(golden));
+  }
 }
 
 TEST(Batch, HasTheDocumentedBytes) {
@@ -212,6 +238,25 @@ TEST(Validate, AcceptsOneOfEach) {
   }
 }
 
+std::vector<NodeId> IdsFrom(uint64_t first, uint64_t last) {
+  std::vector<NodeId> ids;
+  for (uint64_t id = first; id <= last; ++id) ids.emplace_back(id);
+  return ids;
+}
+std::vector<Member> MembersFrom(uint64_t first, uint64_t last) {
+  std::vector<Member> members;
+  for (const NodeId id : IdsFrom(first, last)) members.emplace_back().node_id = id;
+  return members;
+}
+
+TEST(Validate, AcceptsAsManyMembersAsAreAllowed) {
+  const Settings settings;
+  EXPECT_TRUE(
+      ValidateCommand(Bootstrap{ClusterId(1), 1, {}, MembersFrom(1, kMembersMax)}, settings).ok());
+  const ChangeMembers change{IdsFrom(1, 60), IdsFrom(3, 62), IdsFrom(65, 66), {}};
+  EXPECT_TRUE(ValidateCommand(change, settings).ok()) << ValidateCommand(change, settings);
+}
+
 TEST(Validate, NamesFieldValueAndRange) {
   struct Row {
     Command command;
@@ -253,7 +298,29 @@ TEST(Validate, NamesFieldValueAndRange) {
       {Bootstrap{ClusterId(1), 1, {}, {}}, "members has size 0"},
       {Bootstrap{ClusterId(1), 1, {}, {one, one}}, "members do not ascend"},
       {RegisterMember{nobody}, "node_id is 0"},
+      {Bootstrap{ClusterId(1), 1, {}, MembersFrom(1, kMembersMax + 1)},
+       "members has size 65, allowed are 1..64"},
       {SetFeatureLevel{0}, "feature_level is 0"},
+      {ChangeTo({}, {}, {}), "voters has size 0, allowed are 1..64"},
+      {ChangeTo({}, {1}, {2}), "voters has size 0, allowed are 1..64"},
+      {ChangeTo({0, 1}, {}, {}), "voters is 0, allowed are 1.."},
+      {ChangeTo({1}, {uint64_t{1} << 63}, {}), "outgoing is 9223372036854775808"},
+      {ChangeTo({1}, {}, {0}), "learners is 0"},
+      {ChangeTo({2, 1}, {}, {}), "node ids of a list do not ascend"},
+      {ChangeTo({1}, {3, 3}, {}), "node ids of a list do not ascend"},
+      {ChangeTo({1}, {}, {5, 4}), "node ids of a list do not ascend"},
+      {ChangeTo({1, 2}, {1, 2}, {}), "outgoing names the same nodes as voters"},
+      {ChangeTo({1, 2}, {}, {2, 3}), "a node is a voter and a learner"},
+      {ChangeTo({1}, {2}, {2}), "a node is an outgoing voter and a learner"},
+      {ChangeTo({1}, {}, {}, {2}), "a node is added that is neither a voter nor a learner"},
+      {ChangeTo({1}, {1, 2}, {}, {2}), "a node is added that is neither a voter nor a learner"},
+      {ChangeTo({1, 2}, {2}, {}, {2}), "a node is added that is an outgoing voter"},
+      {ChangeTo({1, 2, 3}, {}, {}, {3, 2}), "members do not ascend by node_id"},
+      {ChangeTo({1, 2}, {}, {}, {2, 2}), "members do not ascend by node_id"},
+      {ChangeMembers{NodeIds({1}), {}, NodeIds({2}), {{NodeId(2), std::string(257, 'a'), "", {}}}},
+       "peer_address has size 257"},
+      {ChangeMembers{IdsFrom(1, 60), IdsFrom(3, 62), IdsFrom(65, 67), {}},
+       "members has size 65, allowed are 1..64"},
   };
   for (const Row& row : rows) {
     const absl::Status status = ValidateCommand(row.command, Settings{});

@@ -44,6 +44,7 @@ struct LockDatabaseCorruptor {
   ClusterTime& time() { return db.time_; }
   uint64_t& counter() { return db.counter_; }
   std::vector<Member>& members() { return db.members_; }
+  NodeId& last_node_id() { return db.last_node_id_; }
   std::vector<uint32_t>& freed() { return db.freed_; }
   DeadlineQueue& deadlines() { return db.deadlines_; }
   void SwapFirstDeadlines() { std::swap(db.deadlines_.heap_[0], db.deadlines_.heap_[1]); }

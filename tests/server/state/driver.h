@@ -49,6 +49,22 @@ inline AcquireResult OutcomeOf(AcquireOutcomeKind kind, LimitKind limit = LimitK
   return result;
 }
 
+inline std::vector<NodeId> NodeIds(const std::vector<uint64_t>& numbers) {
+  std::vector<NodeId> ids;
+  for (const uint64_t number : numbers) ids.emplace_back(number);
+  return ids;
+}
+
+// Lists by number; who is added has nothing but an id.
+inline ChangeMembers ChangeTo(const std::vector<uint64_t>& voters,
+                              const std::vector<uint64_t>& outgoing,
+                              const std::vector<uint64_t>& learners,
+                              const std::vector<uint64_t>& added = {}) {
+  ChangeMembers change{NodeIds(voters), NodeIds(outgoing), NodeIds(learners), {}};
+  for (const NodeId id : NodeIds(added)) change.added.emplace_back().node_id = id;
+  return change;
+}
+
 class Driver {
  public:
   void At(int64_t time_ms) { now_ = ClusterTime(time_ms); }

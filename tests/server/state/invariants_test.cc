@@ -119,7 +119,12 @@ const std::vector<Case>& Cases() {
       {"AcquireHasOneState",
        [](C& c, S& s) {
          c.session(s.ben()).outcomes.emplace(c.waiter("alpha", 0).acquire,
-                                             OutcomeOf(AcquireOutcomeKind::kTimedOut));
+                                             KeptOutcome{OutcomeOf(AcquireOutcomeKind::kTimedOut)});
+       }},
+      {"SettledIsBare", [](C& c, S& s) { c.session(s.ann()).settled = true; }},
+      {"SettledIsBare",
+       [](C& c, S& s) {
+         c.session(s.dan()).replies.DropThrough(Sequence(99), [](const Reply&) {});
        }},
       {"GrantNotInTheFuture",
        [](C& c, S&) { c.lock("beta").hold.granted_at = ClusterTime(2'001); }},
@@ -135,7 +140,7 @@ const std::vector<Case>& Cases() {
        }},
       {"OutcomesFinal",
        [](C& c, S& s) {
-         c.session(s.cat()).outcomes.begin()->second.kind = AcquireOutcomeKind::kQueued;
+         c.session(s.cat()).outcomes.begin()->second.result.kind = AcquireOutcomeKind::kQueued;
        }},
       {"CountersExact", [](C& c, S& s) { ++c.session(s.ann()).holds; }},
       {"CountersExact", [](C& c, S&) { ++c.held_count(); }},
@@ -152,6 +157,26 @@ const std::vector<Case>& Cases() {
       {"NoDeadlineInThePast", [](C& c, S& s) { c.Renew(s.ann(), ClusterTime(2'000)); }},
       {"NoDeadlineInThePast", [](C& c, S&) { c.time() = ClusterTime(40'000); }},
       {"MembersInOrder", [](C& c, S&) { std::swap(c.members()[0], c.members()[1]); }},
+      {"MembersBounded",
+       [](C& c, S&) {
+         while (c.members().size() <= kMembersMax) {
+           c.members().push_back(c.members().back());
+           c.last_node_id() = ++c.members().back().node_id;
+         }
+       }},
+      {"MembersHaveVoters",
+       [](C& c, S&) {
+         for (Member& member : c.members()) member.role = MemberRole::kLearner;
+       }},
+      {"MembersHaveVoters",
+       [](C& c, S&) {
+         for (Member& member : c.members()) member.role = MemberRole::kIncoming;
+       }},
+      {"MembersHaveVoters",
+       [](C& c, S&) {
+         for (Member& member : c.members()) member.role = MemberRole::kOutgoing;
+       }},
+      {"NodeIdsBelowLast", [](C& c, S&) { c.last_node_id() = NodeId(1); }},
       {"DigestExact", [](C& c, S& s) { c.session(s.ann()).owner_id += "?"; }},
       {"DigestExact", [](C& c, S&) { c.lock("beta").hold.granted_wall = WallTime(7); }},
   };

@@ -78,7 +78,11 @@ TEST(Oracle, StreamsReachEveryKindOfResultAndEvent) {
       const LogEntry entry = stream.Next();
       ASSERT_EQ(check.Apply(entry), "");
       stream.Learn(entry, check.result());
-      for (const CommandResult& result : check.result().results) {
+      for (size_t at = 0; at < check.result().results.size(); ++at) {
+        const CommandResult& result = check.result().results[at];
+        if (std::holds_alternative<ChangeMembers>(entry.batch->commands[at])) {
+          ++seen["members " + std::to_string(static_cast<int>(result.refusal))];
+        }
         ++seen["refusal " + std::to_string(static_cast<int>(result.refusal))];
         ++seen[std::string("limit ") + result.limit];
         if (const auto* a = std::get_if<AcquireResult>(&result.value)) {
@@ -113,6 +117,8 @@ TEST(Oracle, StreamsReachEveryKindOfResultAndEvent) {
                              "refusal 4",
                              "refusal 5",
                              "refusal 6",
+                             "members 0",
+                             "members 6",
                              "limit sessions_max",
                              "limit locks_max",
                              "limit waiters_max",

@@ -8,6 +8,8 @@
 // other locks held; batches of 64 commands as a busy leader would log them.
 // BM_Memory/N: N locks with 24-byte names; counters: RSS growth per lock and the slowest entry of
 // 64 acquires while growing (what a rehash would show up in).
+// BM_Snapshot/N/E: a snapshot of N locks in pieces of 64 KiB, E entries of 64 releases and acquires
+// between two of them, and loading it in pieces of 64 KiB.
 
 #include <malloc.h>
 #include <time.h>
@@ -24,6 +26,8 @@
 #include "protocol/base/check.h"
 #include "server/state/command.h"
 #include "server/state/lock_database.h"
+#include "server/state/snapshot_loader.h"
+#include "server/state/snapshot_writer.h"
 
 namespace lockd::state {
 namespace {
@@ -135,27 +139,29 @@ void BM_AcquireRelease(benchmark::State& state) {
 }
 BENCHMARK(BM_AcquireRelease)->Arg(0)->Arg(1'000'000)->Arg(4'000'000);
 
-// The same with each lock drawn from those that are held: release, then acquire again. Names and
-// records are cold in the caches.
+// An entry that releases locks drawn from those that are held, and acquires each again; what it
+// took to apply. Names and records are cold in the caches.
+int64_t ReleaseAcquireHeld(Population& population, uint64_t held, uint64_t* number) {
+  BatchBuilder batch;
+  for (uint32_t i = 0; i < kBatch; ++i) {
+    *number = (*number + 611'953) % held;  // a large prime: far apart
+    const FencingToken token = population.db().GetLock(NameOf(*number)).token;
+    batch.Add(Release{population.Head(*number % kSessions), NameOf(*number), token});
+    batch.Add(population.AcquireCommand(*number));
+  }
+  const std::string payload = batch.Take(WallTime(0));
+  const int64_t start = CpuNanos();
+  benchmark::DoNotOptimize(population.db().Apply(ClusterTime(0), payload));
+  return CpuNanos() - start;
+}
+
 void BM_ReleaseAcquireHeld(benchmark::State& state) {
   Population population;
   const auto held = static_cast<uint64_t>(state.range(0));
   population.Fill(0, held);
   int64_t apply_ns = 0;
   uint64_t number = 0;
-  for (auto _ : state) {
-    BatchBuilder batch;
-    for (uint32_t i = 0; i < kBatch; ++i) {
-      number = (number + 611'953) % held;  // a large prime: far apart
-      const FencingToken token = population.db().GetLock(NameOf(number)).token;
-      batch.Add(Release{population.Head(number % kSessions), NameOf(number), token});
-      batch.Add(population.AcquireCommand(number));
-    }
-    const std::string payload = batch.Take(WallTime(0));
-    const int64_t start = CpuNanos();
-    benchmark::DoNotOptimize(population.db().Apply(ClusterTime(0), payload));
-    apply_ns += CpuNanos() - start;
-  }
+  for (auto _ : state) apply_ns += ReleaseAcquireHeld(population, held, &number);
   state.counters["apply_ns_per_command"] =
       static_cast<double>(apply_ns) / static_cast<double>(state.iterations() * kBatch * 2);
 }
@@ -202,6 +208,88 @@ BENCHMARK(BM_GrowthStall)
     ->Iterations(1)
     ->Arg(1'000'000)
     ->Arg(4'000'000);
+
+// Time in all and of the longest, in ms.
+class Stopwatch {
+ public:
+  template <typename Work>
+  auto Time(Work work) {
+    const int64_t start = CpuNanos();
+    auto result = work();
+    Note(CpuNanos() - start);
+    return result;
+  }
+  void Note(int64_t took_ns) {
+    sum_ += took_ns;
+    longest_ = std::max(longest_, took_ns);
+  }
+  [[nodiscard]] double sum_ms() const { return static_cast<double>(sum_) / 1e6; }
+  [[nodiscard]] double longest_ms() const { return static_cast<double>(longest_) / 1e6; }
+
+ private:
+  int64_t sum_ = 0;
+  int64_t longest_ = 0;
+};
+
+void BM_Snapshot(benchmark::State& state) {
+  constexpr size_t kPieceBytes = 64 * 1024;
+  const auto locks = static_cast<uint64_t>(state.range(0));
+  for (auto _ : state) {
+    Population population;
+    population.Fill(0, locks);
+    LockDatabase& db = population.db();
+    const Digest digest = db.digest();
+
+    Stopwatch begin;
+    begin.Time([&] {
+      db.BeginSnapshot();
+      return 0;
+    });
+    Stopwatch pieces;
+    Stopwatch applies;
+    std::vector<std::string> content;
+    uint64_t bytes = 0;
+    uint64_t number = 0;
+    uint64_t entries = 0;
+    uint64_t images_max = 0;
+    for (bool is_last = false; !is_last;) {
+      std::string& piece = content.emplace_back();
+      is_last = pieces.Time([&] { return db.NextSnapshotPiece(kPieceBytes, &piece); });
+      bytes += piece.size();
+      for (int64_t i = 0; i < state.range(1) && !is_last; ++i, ++entries) {
+        applies.Note(ReleaseAcquireHeld(population, locks, &number));
+        images_max = std::max<uint64_t>(images_max, db.snapshot()->image_count());
+      }
+    }
+
+    Stopwatch adds;
+    SnapshotLoader loader;
+    for (const std::string& piece : content) {
+      const absl::Status added = adds.Time([&] { return loader.Add(piece); });
+      LOCKD_CHECK(added.ok(), added.message());
+    }
+    Stopwatch finish;
+    const auto loaded = finish.Time([&] { return loader.Finish(); });
+    LOCKD_CHECK(loaded.ok() && (*loaded)->digest() == digest, "loaded something else");
+
+    state.counters["bytes_per_lock"] = static_cast<double>(bytes) / static_cast<double>(locks);
+    state.counters["begin_ms"] = begin.longest_ms();
+    state.counters["pieces"] = static_cast<double>(content.size());
+    state.counters["piece_longest_ms"] = pieces.longest_ms();
+    state.counters["pieces_ms"] = pieces.sum_ms();
+    state.counters["entry_longest_ms"] = applies.longest_ms();
+    if (entries > 0) state.counters["entry_ms"] = applies.sum_ms() / static_cast<double>(entries);
+    state.counters["images_max"] = static_cast<double>(images_max);
+    state.counters["add_longest_ms"] = adds.longest_ms();
+    state.counters["load_ms"] = adds.sum_ms() + finish.sum_ms();
+    state.counters["finish_ms"] = finish.longest_ms();
+  }
+}
+BENCHMARK(BM_Snapshot)
+    ->Unit(benchmark::kMillisecond)
+    ->Iterations(1)
+    ->Args({1'000'000, 0})
+    ->Args({1'000'000, 10});
 
 }  // namespace
 }  // namespace lockd::state

@@ -123,6 +123,67 @@ TEST_F(DurabilityLedgerTest, PreVotesRefusalsAndHeartbeatsPromiseNothing) {
   EXPECT_THAT(ledger_.Sent({kA, kB, Term(2), raft::HeartbeatReply{1}}), Holds());
 }
 
+// ---- Bases
+
+constexpr raft::LogBase kBase2{Index(2), Term(1), ClusterTime(0)};
+constexpr raft::LogBase kBase4{Index(4), Term(2), ClusterTime(0)};
+
+raft::SnapshotId SnapshotAt(const raft::LogBase& base) {
+  return {.base = base, .bytes = 1, .checksum = 1};
+}
+
+raft::Message Installed(NodeId from, const raft::LogBase& base) {
+  return {from, kB, Term(2), raft::SnapshotChunkReply{SnapshotAt(base), 1, true}};
+}
+
+TEST_F(DurabilityLedgerTest, TwoSnapshotsCoverWhatALogForgets) {
+  Write(kA, Hard(2), Entries(1, {1, 1, 2, 2}));
+  ledger_.SnapshotsKept(kA, {SnapshotAt(kBase2)});
+  EXPECT_THAT(ledger_.WriteBegins(kA, {}, {}, kBase2), Trips("BaseIsCovered"));
+  ledger_.SnapshotsKept(kA, {SnapshotAt(kBase2), SnapshotAt(kBase4)});
+  EXPECT_THAT(ledger_.WriteBegins(kA, {}, {}, kBase4), Trips("BaseIsCovered"));
+  EXPECT_THAT(ledger_.WriteBegins(kA, {}, {}, kBase2), Holds());
+  ledger_.WriteCompleted(kA);
+  EXPECT_EQ(ledger_.durable_index(kA), Index(4));
+  Write(kB, Hard(2), Entries(1, {1, 1, 2, 2}));
+  EXPECT_THAT(ledger_.Committed(Index(1), Term(1)), Holds());
+}
+
+TEST_F(DurabilityLedgerTest, ABaseNeverGoesBack) {
+  Write(kA, Hard(2), Entries(1, {1, 1, 2, 2}));
+  ledger_.SnapshotsKept(kA, {SnapshotAt(kBase4), SnapshotAt(kBase4)});
+  EXPECT_THAT(ledger_.WriteBegins(kA, {}, {}, kBase4), Holds());
+  EXPECT_THAT(ledger_.WriteBegins(kA, {}, {}, kBase2), Trips("BaseNeverBack"));
+  ledger_.WriteCompleted(kA);
+  EXPECT_THAT(ledger_.Recovered(kA, Log(2, 1, {1, 1, 2, 2})), Trips("BaseNeverBack"));
+}
+
+TEST_F(DurabilityLedgerTest, ASnapshotThatALeaderSentTakesThePlaceOfTheLog) {
+  Write(kA, Hard(1), Entries(1, {1}));
+  EXPECT_THAT(ledger_.WriteBegins(kA, Hard(2), {}, kBase4), Trips("BaseIsCovered"));
+  ledger_.Restored(kA, kBase4);
+  EXPECT_THAT(ledger_.WriteBegins(kA, Hard(2), Entries(5, {2}), kBase4), Holds());
+  EXPECT_THAT(ledger_.Sent(Installed(kA, kBase4)), Trips("InstalledAfterSync"));
+  ledger_.WriteCompleted(kA);
+  EXPECT_THAT(ledger_.Sent(Installed(kA, kBase4)), Holds());
+  EXPECT_EQ(ledger_.durable_index(kA), Index(5));
+  EXPECT_THAT(ledger_.WriteBegins(kA, Hard(2), Entries(4, {2})), Trips("WritesContiguous"));
+}
+
+TEST_F(DurabilityLedgerTest, AStartMayPutASnapshotInPlaceOfALogThatDoesNotHoldIt) {
+  raft::RecoveredLog log;
+  log.hard_state = Hard(2);
+  log.base_index = log.last_index = kBase4.index;
+  log.base_term = kBase4.term;
+  DurabilityLedger other({kA});
+  EXPECT_THAT(other.WriteBegins(kA, Hard(2), Entries(1, {1, 1, 2, 2, 2})), Holds());
+  other.WriteCompleted(kA);
+  EXPECT_THAT(other.Recovered(kA, log), Trips("DurableSurvives"));
+  Write(kA, Hard(1), Entries(1, {1, 1, 1, 1, 1}));
+  EXPECT_THAT(ledger_.Recovered(kA, log), Holds());
+  EXPECT_EQ(ledger_.durable_index(kA), Index(4));
+}
+
 // ---- Writes and recovery
 
 TEST_F(DurabilityLedgerTest, AWriteThatLeavesAGapTrips) {

@@ -41,8 +41,10 @@ std::string LogChain::Holds(NodeId node, const raft::Entry& entry) {
     return absl::StrCat("TimeNeverDecreases: node ", node, " holds time ", entry.time, " at ",
                         index, " after ", before.time);
   }
-  const uint64_t hash = HashOnto(before.hash, entry);
-  if (index <= log.size() && log[index - 1].term == entry.term) {
+  uint64_t hash = HashOnto(before.hash, entry);
+  // Back from before a snapshot took the place of this log: then what it held was seen.
+  if (!before.is_known) hash = hashes_.try_emplace({entry.index, entry.term}, hash).first->second;
+  if (index <= log.size() && log[index - 1].is_known && log[index - 1].term == entry.term) {
     if (log[index - 1].hash == hash) return "";
     return absl::StrCat("EntryUnchanged: node ", node, " holds another entry at ", index,
                         " of term ", entry.term, " than before");
@@ -53,6 +55,18 @@ std::string LogChain::Holds(NodeId node, const raft::Entry& entry) {
   if (known == hash) return "";
   return absl::StrCat("LogMatching: node ", node, " holds an entry at ", index, " of term ",
                       entry.term, " that, or whose predecessors, differ elsewhere");
+}
+
+std::string LogChain::Begins(NodeId node, const raft::LogBase& base) {
+  std::vector<Link>& log = logs_[node];
+  log.assign(base.index.value(), Link{.term = {}, .time = {}, .is_known = false});
+  const auto held = hashes_.find({base.index, base.term});
+  if (held == hashes_.end()) {
+    return absl::StrCat("BaseWasHeld: node ", node, " begins its log after entry ", base.index,
+                        " of term ", base.term, ", which no log ever held");
+  }
+  log.back() = {base.term, base.time, held->second};
+  return "";
 }
 
 void LogChain::Ends(NodeId node, raft::Index last) {

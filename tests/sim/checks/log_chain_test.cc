@@ -66,6 +66,38 @@ TEST_F(LogChainTest, AnEntryThatChangesInPlaceTrips) {
   EXPECT_THAT(chain_.Holds(kA, Entry(1, 1, "y")), Trips("EntryUnchanged"));
 }
 
+TEST_F(LogChainTest, ALogThatBeginsAfterASnapshotGoesOnAsTheOthersDid) {
+  for (uint64_t index = 1; index <= 3; ++index) {
+    EXPECT_THAT(chain_.Holds(kA, Entry(index, 1)), Holds());
+  }
+  EXPECT_THAT(chain_.Holds(kB, Entry(1, 1)), Holds());
+  EXPECT_THAT(chain_.Begins(kB, {Index(2), Term(1), ClusterTime(0)}), Holds());
+  EXPECT_EQ(chain_.last_index(kB), Index(2));
+  EXPECT_EQ(chain_.TermAt(kB, Index(1)), Term(0));
+  EXPECT_EQ(chain_.TermAt(kB, Index(2)), Term(1));
+  LogChain other = chain_;
+  EXPECT_THAT(chain_.Holds(kB, Entry(3, 1)), Holds());
+  EXPECT_THAT(other.Holds(kB, Entry(3, 1, "y")), Trips("LogMatching"));
+}
+
+TEST_F(LogChainTest, ASnapshotOfAnEntryThatNobodyHeldTrips) {
+  EXPECT_THAT(chain_.Holds(kA, Entry(1, 1)), Holds());
+  EXPECT_THAT(chain_.Begins(kB, {Index(1), Term(2), ClusterTime(0)}), Trips("BaseWasHeld"));
+}
+
+TEST_F(LogChainTest, AnOldLogMayComeBackThatASnapshotHadReplacedInMemoryOnly) {
+  for (uint64_t index = 1; index <= 4; ++index) {
+    EXPECT_THAT(chain_.Holds(kA, Entry(index, 1)), Holds());
+  }
+  for (uint64_t index = 1; index <= 2; ++index) {
+    EXPECT_THAT(chain_.Holds(kB, Entry(index, 1)), Holds());
+  }
+  EXPECT_THAT(chain_.Begins(kB, {Index(4), Term(1), ClusterTime(0)}), Holds());
+  chain_.Ends(kB, Index(2));
+  EXPECT_THAT(chain_.Holds(kB, Entry(2, 1)), Holds());
+  EXPECT_THAT(chain_.Holds(kB, Entry(3, 1)), Holds());
+}
+
 TEST_F(LogChainTest, AGapTrips) {
   EXPECT_THAT(chain_.Holds(kA, Entry(1, 1)), Holds());
   EXPECT_THAT(chain_.Holds(kA, Entry(3, 1)), Trips("LogContiguous"));

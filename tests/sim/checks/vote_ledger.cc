@@ -4,6 +4,7 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "tests/sim/checks/majority.h"
 
 namespace lockd::sim {
 
@@ -80,14 +81,18 @@ bool VoteLedger::VotedFor(NodeId voter, raft::Term term, NodeId candidate) const
   return voter == candidate && shadow.durable_term == term && shadow.durable_vote == candidate;
 }
 
-std::string VoteLedger::Leads(NodeId node, raft::Term term) {
+std::string VoteLedger::Leads(NodeId node, raft::Term term,
+                              const raft::Configuration& configuration) {
   const auto seen = elected_.find(term);
   if (seen != elected_.end() && seen->second == node) return "";
-  const auto votes = static_cast<size_t>(std::count_if(
-      voters_.begin(), voters_.end(), [&](NodeId voter) { return VotedFor(voter, term, node); }));
-  if (votes <= voters_.size() / 2) {
-    return absl::StrCat("ElectedByMajority: node ", node, " leads in term ", term, " with ", votes,
-                        " votes of ", voters_.size());
+  const auto voted = [&](NodeId voter) { return VotedFor(voter, term, node); };
+  if (!IsMajority(configuration, voted)) {
+    std::string voters;
+    for (const auto& [voter, shadow] : shadows_) {
+      if (voted(voter)) absl::StrAppend(&voters, " ", voter);
+    }
+    return absl::StrCat("ElectedByMajority: node ", node, " leads in term ", term,
+                        " with the votes of", voters, ", of ", Describe(configuration));
   }
   elected_.emplace(term, node);
   return "";

@@ -6,7 +6,8 @@
 //   TermNeverBack               (I-5) within one life the term only grows
 //   TermNeverBackAcrossRestart  (I-5) a term that was durable is there after a restart
 //   VoteSurvivesRestart         (I-6) so is the vote that was durable in it
-//   ElectedByMajority           (I-1) a leader's votes of its term came from a majority
+//   ElectedByMajority           (I-1) a leader's votes of its term came from a majority of the
+//                               configuration in its log, of both halves of a joint one
 //
 // A vote that was neither durable nor sent when the power went promised nothing: a node may give
 // another one. A vote binds once its reply has left; a candidate's own, once its requests have.
@@ -28,8 +29,6 @@ namespace lockd::sim {
 
 class VoteLedger {
  public:
-  explicit VoteLedger(std::vector<NodeId> voters) : voters_(std::move(voters)) {}
-
   // Term and vote of a node in memory, after each of its turns.
   [[nodiscard]] std::string AfterTurn(NodeId node, raft::Term term, NodeId voted_for);
   // Each message that leaves a node; only votes and requests of votes matter.
@@ -38,8 +37,10 @@ class VoteLedger {
   void BecameDurable(NodeId node, const raft::HardState& hard_state);
   // A node starts, with this hard state from its disk.
   [[nodiscard]] std::string Restarted(NodeId node, const raft::HardState& recovered);
-  // After each turn of a node that leads.
-  [[nodiscard]] std::string Leads(NodeId node, raft::Term term);
+  // After each turn of a node that leads, with the configuration in force there. In the first of
+  // them that is still the one with which it was elected.
+  [[nodiscard]] std::string Leads(NodeId node, raft::Term term,
+                                  const raft::Configuration& configuration);
 
  private:
   struct Shadow {
@@ -52,7 +53,6 @@ class VoteLedger {
 
   [[nodiscard]] bool VotedFor(NodeId voter, raft::Term term, NodeId candidate) const;
 
-  const std::vector<NodeId> voters_;
   std::map<NodeId, Shadow> shadows_;
   std::map<raft::Term, NodeId> elected_;  // whose majority was seen already
 };

@@ -26,9 +26,13 @@ raft::Message Campaign(NodeId from, NodeId to, uint64_t term) {
   return {from, to, Term(term), raft::VoteRequest{false, Term(term), raft::Index(0), Term(0)}};
 }
 
+raft::Configuration Of(std::vector<NodeId> voters, std::vector<NodeId> outgoing = {}) {
+  return {.voters = std::move(voters), .outgoing_voters = std::move(outgoing), .learners = {}};
+}
+
 class VoteLedgerTest : public testing::Test {
  protected:
-  VoteLedger ledger_{{kA, kB, kC}};
+  VoteLedger ledger_;
 };
 
 TEST_F(VoteLedgerTest, OneVoteInEachTermIsFine) {
@@ -94,16 +98,25 @@ TEST_F(VoteLedgerTest, ADurableVoteThatIsGoneAfterARestartTrips) {
 
 TEST_F(VoteLedgerTest, ALeaderHasTheVotesOfAMajority) {
   EXPECT_THAT(ledger_.Sent(Campaign(kA, kB, 1)), Holds());
-  EXPECT_THAT(ledger_.Leads(kA, Term(1)), Trips("ElectedByMajority"));
+  EXPECT_THAT(ledger_.Leads(kA, Term(1), Of({kA, kB, kC})), Trips("ElectedByMajority"));
   EXPECT_THAT(ledger_.Sent(Vote(kB, kA, 1)), Holds());
-  EXPECT_THAT(ledger_.Leads(kA, Term(1)), Holds());
+  EXPECT_THAT(ledger_.Leads(kA, Term(1), Of({kA, kB, kC})), Holds());
+}
+
+TEST_F(VoteLedgerTest, ALeaderHasTheVotesOfBothHalves) {
+  const raft::Configuration joint = Of({kA, kB}, {kA, kC});
+  EXPECT_THAT(ledger_.Sent(Campaign(kA, kB, 1)), Holds());
+  EXPECT_THAT(ledger_.Sent(Vote(kB, kA, 1)), Holds());
+  EXPECT_THAT(ledger_.Leads(kA, Term(1), joint), Trips("ElectedByMajority"));
+  EXPECT_THAT(ledger_.Sent(Vote(kC, kA, 1)), Holds());
+  EXPECT_THAT(ledger_.Leads(kA, Term(1), joint), Holds());
 }
 
 TEST(VoteLedger, TheOnlyVoterIsElectedByItsDurableVote) {
-  VoteLedger ledger({kA});
-  EXPECT_THAT(ledger.Leads(kA, Term(1)), Trips("ElectedByMajority"));
+  VoteLedger ledger;
+  EXPECT_THAT(ledger.Leads(kA, Term(1), Of({kA})), Trips("ElectedByMajority"));
   ledger.BecameDurable(kA, Hard(1, kA));
-  EXPECT_THAT(ledger.Leads(kA, Term(1)), Holds());
+  EXPECT_THAT(ledger.Leads(kA, Term(1), Of({kA})), Holds());
 }
 
 }  // namespace

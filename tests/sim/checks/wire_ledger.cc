@@ -21,8 +21,13 @@ std::string WireLedger::Sent(const raft::Message& message) {
   if (const auto* vote = std::get_if<raft::VoteReply>(&message.body)) {
     return OnVote(message, *vote);
   }
-  const auto& request = std::get<raft::VoteRequest>(message.body);
-  if (!request.pre_vote) campaigns_.insert({request.campaign_term, message.from, message.to});
+  if (const auto* reply = std::get_if<raft::SnapshotChunkReply>(&message.body)) {
+    return OnChunkReply(message, *reply);
+  }
+  const auto* request = std::get_if<raft::VoteRequest>(&message.body);
+  if (request != nullptr && !request->pre_vote) {
+    campaigns_.insert({request->campaign_term, message.from, message.to});
+  }
   return "";
 }
 
@@ -53,6 +58,15 @@ std::string WireLedger::OnAck(const raft::Message& message, const raft::AppendRe
                         " to leader ", message.to, ", which is in ", traffic.round);
   }
   traffic.acknowledged = std::max(traffic.acknowledged, ack.match_index);
+  return "";
+}
+
+// An installed snapshot acknowledges what it covers.
+std::string WireLedger::OnChunkReply(const raft::Message& message,
+                                     const raft::SnapshotChunkReply& reply) {
+  if (!reply.installed) return "";
+  Traffic& traffic = traffic_[{message.term, message.to, message.from}];
+  traffic.acknowledged = std::max(traffic.acknowledged, reply.snapshot.base.index);
   return "";
 }
 

@@ -48,6 +48,7 @@ class WireLedger {
 
   std::string OnAppend(const raft::Message& message, const raft::AppendRequest& append);
   std::string OnAck(const raft::Message& message, const raft::AppendReply& ack);
+  std::string OnChunkReply(const raft::Message& message, const raft::SnapshotChunkReply& reply);
   std::string OnHeartbeat(const raft::Message& message, const raft::Heartbeat& heartbeat);
   std::string OnHeartbeatReply(const raft::Message& message,
                                const raft::HeartbeatReply& reply) const;

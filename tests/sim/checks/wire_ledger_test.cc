@@ -76,6 +76,17 @@ TEST_F(WireLedgerTest, AReplyOfALaterTermMayEchoTheRoundOfAnEarlierOne) {
   EXPECT_THAT(HeartbeatReply(6, 2), Holds());
 }
 
+TEST_F(WireLedgerTest, AnInstalledSnapshotAcknowledgesUpToItsBase) {
+  raft::SnapshotChunkReply reply;
+  reply.snapshot.base.index = Index(9);
+  EXPECT_THAT(ledger_.Sent({kFollower, kLeader, Term(1), reply}), Holds());
+  EXPECT_THAT(Heartbeat(9, 1), Trips("HeartbeatWithinAck"));
+  reply.installed = true;
+  EXPECT_THAT(ledger_.Sent({kFollower, kLeader, Term(1), reply}), Holds());
+  EXPECT_THAT(Heartbeat(9, 1), Holds());
+  EXPECT_THAT(Heartbeat(10, 2), Trips("HeartbeatWithinAck"));
+}
+
 TEST_F(WireLedgerTest, AHeartbeatThatCommitsMoreThanWasAcknowledgedTrips) {
   EXPECT_THAT(Append(0, 2), Holds());
   EXPECT_THAT(Ack(1), Holds());

@@ -11,9 +11,10 @@
 namespace lockd::raft_env {
 namespace {
 
-constexpr std::array<absl::string_view, 8> kTypes = {"pre-vote",   "pre-vote-reply", "vote",
-                                                     "vote-reply", "append",         "append-reply",
-                                                     "heartbeat",  "heartbeat-reply"};
+constexpr std::array<absl::string_view, 11> kTypes = {
+    "pre-vote",       "pre-vote-reply", "vote",       "vote-reply",
+    "append",         "append-reply",   "heartbeat",  "heartbeat-reply",
+    "snapshot-chunk", "snapshot-reply", "timeout-now"};
 
 struct TypeNameOf {
   absl::string_view operator()(const raft::VoteRequest& vote) const {
@@ -26,6 +27,9 @@ struct TypeNameOf {
   absl::string_view operator()(const raft::AppendReply&) const { return "append-reply"; }
   absl::string_view operator()(const raft::Heartbeat&) const { return "heartbeat"; }
   absl::string_view operator()(const raft::HeartbeatReply&) const { return "heartbeat-reply"; }
+  absl::string_view operator()(const raft::TimeoutNow&) const { return "timeout-now"; }
+  absl::string_view operator()(const raft::SnapshotChunk&) const { return "snapshot-chunk"; }
+  absl::string_view operator()(const raft::SnapshotChunkReply&) const { return "snapshot-reply"; }
 };
 
 std::vector<raft::Message> TakeOut(std::vector<raft::Message>& messages,

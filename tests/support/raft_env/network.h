@@ -42,9 +42,10 @@ struct Selection {
   // What the arguments mean that verbs with a selection share.
   static constexpr absl::string_view kHelp =
       "Messages are chosen by sender, receiver, type (pre-vote, pre-vote-reply, vote, vote-reply, "
-      "append, append-reply, heartbeat, heartbeat-reply) and term; of those that match, `at` picks "
-      "positions in the order given, `reversed` turns the order round, `skip` then leaves out the "
-      "first ones, and `count` limits.";
+      "append, append-reply, heartbeat, heartbeat-reply, snapshot-chunk, snapshot-reply, "
+      "timeout-now) and term; of those that match, `at` picks positions in the order given, "
+      "`reversed` turns the order round, `skip` then leaves out the first ones, and `count` "
+      "limits.";
   static Selection Take(datadriven::Arguments& args);
 
   // Positions in `messages`, in the order asked for.

@@ -19,6 +19,10 @@ using raft::Describe;
 // More rounds than any sensible script needs: the members talk in circles.
 constexpr int kStabilizeRoundsMax = 1000;
 
+std::string NameOf(const raft::LogBase& snapshot) {
+  return absl::StrCat("(", snapshot.term, ",", snapshot.index, ")");
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> RaftEnv::Run(const datadriven::Command& command) {
@@ -82,14 +86,17 @@ void RaftEnv::Crash(NodeId id, uint64_t writes_kept, uint64_t entries_kept) {
   crashed.writes.clear();
   crashed.reads.clear();
   crashed.to_apply.clear();
-  crashed.applied = crashed.disk.base_index;
+  crashed.receiving.reset();
 }
 
 void RaftEnv::Restart(NodeId id) {
   Member& started = member(id);
-  started.applied = started.disk.base_index;
-  started.raft = std::make_unique<raft::Raft>(started.options,
-                                              started.disk.Recover(started.options.tail_bytes_max));
+  started.disk.Start();
+  raft::Options options = started.options;
+  options.configuration = safety_.ConfigurationAt(started.disk.base.index, options.configuration);
+  started.raft =
+      std::make_unique<raft::Raft>(options, started.disk.Recover(options.tail_bytes_max));
+  started.applied = started.raft->applied_index();
   seen_[id] = Look(id);
   safety_.Observe(id, started);
 }
@@ -126,7 +133,7 @@ void RaftEnv::TakeReady(NodeId id, raft::TakeWrite take_write, bool show_sent) {
   for (const raft::Message& message : ready.messages) Send(message, show_sent);
   for (const raft::ReadRequest& read : ready.reads) {
     Trace(id, " reads ", read.first, "..", read.last, " from disk");
-    taken.reads.push_back(read);
+    taken.reads.push_back({read, std::nullopt});
   }
   for (raft::Entry& entry : ready.committed) {
     safety_.Committed(id, taken, entry, members_);
@@ -140,6 +147,7 @@ void RaftEnv::TakeReady(NodeId id, raft::TakeWrite take_write, bool show_sent) {
       Note(id, " cannot answer read ", read.context);
     }
   }
+  for (const raft::ReceivedChunk& received : ready.snapshot_chunks) OnChunk(id, received);
   Observe(id);
   while (!taken.apply_stalled && !taken.to_apply.empty()) ApplyOne(id);
 }
@@ -148,6 +156,10 @@ void RaftEnv::CompleteWrite(NodeId id) {
   Member& written = member(id);
   const raft::WriteRequest write = std::move(written.writes.front());
   written.writes.pop_front();
+  for (WaitingRead& read : written.reads) {
+    // It was asked for first, so it still finds what the base makes the disk forget.
+    if (write.base && !read.found) read.found = written.disk.Read(read.request);
+  }
   written.disk.Write(write);
   safety_.WriteDone(id, write);
   for (const raft::Message& message : write.messages_once_durable) Send(message, false);
@@ -157,11 +169,12 @@ void RaftEnv::CompleteWrite(NodeId id) {
 
 void RaftEnv::CompleteRead(NodeId id) {
   Member& reader = member(id);
-  const raft::ReadRequest read = reader.reads.front();
+  WaitingRead read = std::move(reader.reads.front());
   reader.reads.pop_front();
-  std::vector<raft::Entry> entries = reader.disk.Read(read);
+  std::vector<raft::Entry> entries =
+      read.found ? *std::move(read.found) : reader.disk.Read(read.request);
   Trace(id, " has read ", entries.front().index, "..", entries.back().index, " from disk");
-  reader.raft->ReadCompleted(read.id, std::move(entries));
+  reader.raft->ReadCompleted(read.request.id, std::move(entries));
   Observe(id);
 }
 
@@ -171,6 +184,78 @@ void RaftEnv::ApplyOne(NodeId id) {
   Trace(id, " applies ", Describe(applying.to_apply.front()));
   applying.to_apply.pop_front();
   applying.raft->Applied(applying.applied);
+  Observe(id);
+}
+
+// -- snapshots --
+
+raft::LogBase RaftEnv::BaseAt(NodeId id, raft::Index index) {
+  const raft::RaftLog& log = member(id).raft->log();
+  if (index == log.base_index()) return log.base();
+  if (log.InMemory(index)) return {index, log.At(index).term, log.At(index).time};
+  const raft::Entry& entry = *member(id).disk.At(index);
+  return {index, entry.term, entry.time};
+}
+
+void RaftEnv::TakeSnapshot(NodeId id) {
+  Member& owner = member(id);
+  owner.disk.snapshot = BaseAt(id, owner.applied);
+  Note(id, " has snapshot ", NameOf(*owner.disk.snapshot));
+}
+
+void RaftEnv::Compact(NodeId id, raft::Index index) {
+  const raft::LogBase base = BaseAt(id, index);
+  safety_.Covered(id, base);
+  member(id).raft->Compact(base);
+  Observe(id);
+}
+
+void RaftEnv::SendChunk(Link link, uint64_t offset, uint64_t bytes) {
+  Member& sender = member(link.from);
+  const raft::LogBase base = *sender.disk.snapshot;
+  const auto checksum = static_cast<uint32_t>(base.index.value());
+  sender.raft->SendSnapshotChunk(link.to, {.snapshot = {base, kSnapshotBytes, checksum},
+                                           .offset = offset,
+                                           .bytes = std::string(bytes, 's')});
+  Observe(link.from);
+}
+
+void RaftEnv::OnChunk(NodeId id, const raft::ReceivedChunk& received) {
+  Member& receiver = member(id);
+  const raft::SnapshotChunk& chunk = received.chunk;
+  raft::SnapshotChunkReply reply{chunk.snapshot, 0, false};
+  if (chunk.snapshot.base.index <= receiver.raft->commit_index()) {
+    reply.next_offset = chunk.snapshot.bytes;
+    reply.installed = true;
+  } else {
+    if (receiver.receiving != chunk.snapshot) {
+      receiver.receiving = chunk.snapshot;
+      receiver.received_bytes = 0;
+    }
+    if (chunk.offset == receiver.received_bytes) receiver.received_bytes += chunk.bytes.size();
+    reply.next_offset = receiver.received_bytes;
+    Trace(id, " has ", receiver.received_bytes, " bytes of snapshot ", NameOf(chunk.snapshot.base));
+  }
+  receiver.raft->ReplySnapshotChunk(received.from, std::move(reply));
+}
+
+void RaftEnv::RestoreSnapshot(NodeId id) {
+  Member& receiver = member(id);
+  const raft::SnapshotId snapshot = *std::exchange(receiver.receiving, std::nullopt);
+  safety_.Covered(id, snapshot.base);
+  receiver.disk.snapshot = snapshot.base;
+  if (receiver.raft->RestoreSnapshot(
+          snapshot.base,
+          safety_.ConfigurationAt(snapshot.base.index, receiver.options.configuration))) {
+    receiver.applied = snapshot.base.index;
+    receiver.to_apply.clear();
+    Note("* ", id, " restores snapshot ", NameOf(snapshot.base));
+  } else {
+    Note("* ", id, " has no use for snapshot ", NameOf(snapshot.base));
+  }
+  if (receiver.raft->commit_index() >= snapshot.base.index) {
+    receiver.raft->ReplySnapshotChunk(receiver.raft->leader_id(), {snapshot, snapshot.bytes, true});
+  }
   Observe(id);
 }
 

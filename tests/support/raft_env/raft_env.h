@@ -68,6 +68,18 @@ class RaftEnv {
   // Applies the next entry of to_apply. Needs one.
   void ApplyOne(NodeId id);
 
+  // -- snapshots: the part of the owner --
+  // All that the member has applied is in a durable snapshot.
+  void TakeSnapshot(NodeId id);
+  // Its log forgets the entries up to `index`, which its snapshot covers.
+  void Compact(NodeId id, raft::Index index);
+  // A piece of its snapshot, if the core lets it.
+  void SendChunk(Link link, uint64_t offset, uint64_t bytes);
+  // The snapshot that has come in whole is durable and loaded; the leader is told.
+  void RestoreSnapshot(NodeId id);
+  // Every snapshot has as many, so that scripts can cut them into pieces.
+  static constexpr uint64_t kSnapshotBytes = 100;
+
   // -- messages --
   [[nodiscard]] Network& network() { return network_; }
   // Hands a message, taken from the network or made by hand, to its receiver: lost when that is
@@ -114,6 +126,9 @@ class RaftEnv {
   void Observe(NodeId id);
   void NoteRole(NodeId id, const Seen& now);
   void Send(const raft::Message& message, bool show);
+  // Keeps a piece that continues what is there, and answers how far that is.
+  void OnChunk(NodeId id, const raft::ReceivedChunk& received);
+  [[nodiscard]] raft::LogBase BaseAt(NodeId id, raft::Index index);
   // One round of Stabilize over one member; true when there was something to do.
   bool Settle(NodeId id);
   bool DeliverAll(const std::vector<NodeId>& receivers, bool votes_only);

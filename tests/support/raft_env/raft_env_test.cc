@@ -2,11 +2,13 @@
 // correct members cannot.
 #include "tests/support/raft_env/raft_env.h"
 
+#include <optional>
 #include <string>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/datadriven/datadriven.h"
+#include "tests/support/raft_env/safety.h"
 
 namespace lockd::raft_env {
 namespace {
@@ -88,6 +90,55 @@ TEST(RaftEnv, AnEntryWithTwoContentsEndsTheScript) {
       "inject 1->3 append term=1 prev=(1,1) entries=(1)\n"
       "stabilize 3\n",
       "entry 2 of term 1 has two contents, one at 3");
+}
+
+TEST(Safety, AnInstalledSnapshotIsOneThatTheDiskKnows) {
+  Safety safety;
+  Member sender;
+  const raft::LogBase base{raft::Index(5), raft::Term(1), ClusterTime(0)};
+  const raft::Message installed{NodeId(3), NodeId(1), raft::Term(1),
+                                raft::SnapshotChunkReply{{base, 100, 0}, 100, true}};
+  sender.disk.base = base;
+  safety.Sent(sender, installed);
+  EXPECT_EQ(safety.violation(), std::nullopt);
+  sender.disk.base.index = raft::Index(4);
+  safety.Sent(sender, installed);
+  EXPECT_THAT(safety.violation().value_or(""), HasSubstr("its snapshot of 5 is installed"));
+}
+
+// Node 1, alone, has committed (1,1) and (1,2).
+class SafetyOfCommitted : public ::testing::Test {
+ protected:
+  SafetyOfCommitted() {
+    Member& member = members_[NodeId(1)];
+    member.options.configuration.voters = {NodeId(1)};
+    for (const uint64_t index : {1, 2}) {
+      member.disk.entries.push_back(ScriptedEntry(raft::Term(1), raft::Index(index)));
+      safety_.Committed(NodeId(1), member, member.disk.entries.back(), members_);
+      member.applied = raft::Index(index);
+    }
+    EXPECT_EQ(safety_.violation(), std::nullopt);
+  }
+
+  Safety::Members members_;
+  Safety safety_;
+};
+
+TEST_F(SafetyOfCommitted, ASnapshotOfAnotherEntryIsAViolation) {
+  safety_.Covered(NodeId(1), {raft::Index(2), raft::Term(1), ClusterTime(0)});
+  EXPECT_EQ(safety_.violation(), std::nullopt);
+  safety_.Covered(NodeId(1), {raft::Index(2), raft::Term(2), ClusterTime(0)});
+  EXPECT_THAT(safety_.violation().value_or(""), HasSubstr("where one of term 1 is committed"));
+}
+
+TEST_F(SafetyOfCommitted, ABaseThatMakesTheDiskForgetWhatItDoesNotCoverIsAViolation) {
+  raft::WriteRequest write;
+  write.base = {raft::Index(1), raft::Term(1), ClusterTime(0)};
+  safety_.WriteStarted(NodeId(1), members_[NodeId(1)], write);
+  EXPECT_EQ(safety_.violation(), std::nullopt);
+  write.base->term = raft::Term(2);
+  safety_.WriteStarted(NodeId(1), members_[NodeId(1)], write);
+  EXPECT_THAT(safety_.violation().value_or(""), HasSubstr("cuts the committed entry 2"));
 }
 
 TEST(RaftEnv, AnUnmetExpectationEndsTheScript) {

@@ -6,6 +6,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "consensus/raft/invariants.h"
+#include "consensus/raft/membership.h"
+#include "consensus/raft/quorum.h"
 
 namespace lockd::raft_env {
 
@@ -39,15 +41,26 @@ void Safety::WriteStarted(NodeId id, const Member& member, const raft::WriteRequ
       Violated("entry ", entry.index, " of term ", entry.term, " has two contents, one at ", id);
     }
   }
-  if (write.entries.empty()) return;
-  const raft::Index first = write.entries.front().index;
+  Disk after = member.Seen();
+  after.Write(write);
   for (const raft::Entry& cut : member.Log()) {
     const auto committed = committed_.find(cut.index);
-    if (cut.index < first || committed == committed_.end() || committed->second != cut) continue;
-    const size_t offset = cut.index - first;
-    if (offset >= write.entries.size() || write.entries[offset] != cut) {
+    if (cut.index <= after.base.index || committed == committed_.end() ||
+        committed->second != cut) {
+      continue;
+    }
+    const raft::Entry* kept = after.At(cut.index);
+    if (kept == nullptr || *kept != cut) {
       Violated(id, " cuts the committed entry ", cut.index, " of term ", cut.term);
     }
+  }
+}
+
+void Safety::Covered(NodeId id, const raft::LogBase& base) {
+  const auto committed = committed_.find(base.index);
+  if (committed != committed_.end() && committed->second.term != base.term) {
+    Violated(id, " has a snapshot of entry ", base.index, " of term ", base.term,
+             ", where one of term ", committed->second.term, " is committed");
   }
 }
 
@@ -86,6 +99,12 @@ void Safety::Sent(const Member& sender, const raft::Message& message) {
     CheckVoteReply(sender, message, *vote);
   } else if (const auto* reply = std::get_if<raft::AppendReply>(&message.body)) {
     CheckAppendReply(sender, message, *reply);
+  } else if (const auto* chunk = std::get_if<raft::SnapshotChunkReply>(&message.body)) {
+    if (chunk->installed && !sender.disk.Holds(chunk->snapshot.base)) {
+      Violated(message.from, " says that its snapshot of ", chunk->snapshot.base.index,
+               " is installed, but its disk has ", sender.disk.base.index, " and entries up to ",
+               sender.disk.last_index());
+    }
   }
 }
 
@@ -125,19 +144,51 @@ void Safety::Committed(NodeId id, const Member& member, const raft::Entry& entry
     Violated(id, " is to apply an entry ", entry.index, " of term ", entry.term,
              " where another member has one of term ", first->second.term);
   }
+  CheckHeldByQuorum(id, member, entry, all);
+}
+
+// Of the configuration that was in force when the entry was appended, or of one that its leader had
+// appended by the time it was committed.
+void Safety::CheckHeldByQuorum(NodeId id, const Member& member, const raft::Entry& entry,
+                               const Members& all) {
+  const auto holds = [&](NodeId node) -> std::optional<bool> {
+    const auto found = all.find(node);
+    if (found == all.end()) return false;
+    const Disk& disk = found->second.disk;
+    const raft::Entry* held = disk.At(entry.index);
+    return entry.index <= disk.base.index ||
+           (disk.snapshot && entry.index <= disk.snapshot->index) ||
+           (held != nullptr && *held == entry);
+  };
+  const raft::ConfigurationLog configurations =
+      member.up() ? member.raft->configurations()
+                  : raft::ConfigurationLog(member.options.configuration);
+  for (const raft::ConfigurationLog::Placed& placed : configurations.all()) {
+    if (placed.index < configurations.At(entry.index).index) continue;
+    // One that joined later: those who committed it were looked at.
+    if (placed.change.configuration.voters.empty()) return;
+    if (raft::TallyVotes(placed.change.configuration, holds) == raft::VoteResult::kWon) return;
+  }
+  const raft::Configuration& newest = configurations.newest();
+  size_t voters = 0;
   size_t holders = 0;
-  for (const NodeId voter : member.options.configuration.voters) {
-    const auto found = all.find(voter);
-    if (found == all.end()) continue;
-    const raft::Entry* held = found->second.disk.At(entry.index);
-    if (entry.index <= found->second.disk.base_index || (held != nullptr && *held == entry)) {
-      ++holders;
-    }
+  for (const NodeId node : raft::MembersOf(newest)) {
+    if (!raft::IsVoter(newest, node)) continue;
+    ++voters;
+    if (holds(node) == true) ++holders;
   }
-  if (2 * holders <= member.options.configuration.voters.size()) {
-    Violated(id, " takes ", entry.index, " of term ", entry.term, " for committed, but only ",
-             holders, " of ", member.options.configuration.voters.size(), " disks hold it");
+  Violated(id, " takes ", entry.index, " of term ", entry.term, " for committed, but only ",
+           holders, " of ", voters, " disks hold it");
+}
+
+raft::Configuration Safety::ConfigurationAt(raft::Index index,
+                                            const raft::Configuration& first) const {
+  for (auto entry = committed_.upper_bound(index); entry != committed_.begin();) {
+    --entry;
+    if (entry->second.kind != raft::EntryKind::kConfiguration) continue;
+    return raft::DecodeConfigurationChange(entry->second.payload)->configuration;
   }
+  return first;
 }
 
 void Safety::ReadAsked(NodeId id, uint64_t context) {

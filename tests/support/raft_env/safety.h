@@ -13,7 +13,10 @@
 //   log matching        one (index, term) has one content, on all members (thesis figure 3.2)
 //   commit on majority  a committed entry is on the disks of a majority (thesis 3.6)
 //   state machines      no two members apply different entries at one index, none skips or repeats
-//   committed stays     no write cuts below what its member knows to be committed
+//   committed stays     no write cuts below what its member knows to be committed; a base covers
+//                       nothing else
+//   honest install      that a snapshot is installed is said only by a disk that knows its base, or
+//                       has all entries up to it
 //   fresh reads         a confirmed read is not older than what was committed when it was asked for
 //                       (thesis 6.4)
 //
@@ -48,12 +51,17 @@ class Safety {
   void WriteDone(NodeId id, const raft::WriteRequest& write);
   // A script puts a message of its own making on the way.
   void Injected(const raft::Message& message);
+  // A snapshot of the state after this entry takes the place of a member's log up to there.
+  void Covered(NodeId id, const raft::LogBase& base);
   // A script gives a member this entry.
   void Preloaded(const raft::Entry& entry);
   // A message leaves its sender.
   void Sent(const Member& sender, const raft::Message& message);
   // A member has delivered `entry` for applying.
   void Committed(NodeId id, const Member& member, const raft::Entry& entry, const Members& all);
+  // In force after this entry: `first` unless a configuration that is committed says otherwise.
+  [[nodiscard]] raft::Configuration ConfigurationAt(raft::Index index,
+                                                    const raft::Configuration& first) const;
   void ReadAsked(NodeId id, uint64_t context);
   void ReadAnswered(NodeId id, const raft::ReleasedRead& read);
 
@@ -62,6 +70,8 @@ class Safety {
  private:
   template <typename... Parts>
   void Violated(const Parts&... parts);
+  void CheckHeldByQuorum(NodeId id, const Member& member, const raft::Entry& entry,
+                         const Members& all);
   void CheckVoteReply(const Member& sender, const raft::Message& message,
                       const raft::VoteReply& reply);
   void CheckAppendReply(const Member& sender, const raft::Message& message,

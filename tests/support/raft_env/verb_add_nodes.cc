@@ -44,7 +44,9 @@ absl::Status AddNodes(RaftEnv& env, datadriven::Arguments& args) {
   const std::string word = args.Positional("IDS");
   const std::optional<std::vector<NodeId>> ids = ParseIds(word);
   if (!ids) args.Fail(absl::StrCat("`", word, "` is not a list of ids"));
-  options.configuration.voters = TakeVoters(args, ids.value_or(std::vector<NodeId>{}));
+  if (!args.Flag("joining")) {
+    options.configuration.voters = TakeVoters(args, ids.value_or(std::vector<NodeId>{}));
+  }
   if (absl::Status status = args.Finish(); !status.ok()) return status;
   for (const NodeId id : *ids) {
     if (env.Exists(id)) return absl::InvalidArgumentError(absl::StrCat("node ", id, " exists"));
@@ -59,11 +61,12 @@ absl::Status AddNodes(RaftEnv& env, datadriven::Arguments& args) {
 
 const Verb kAddNodes = {
     "add-nodes",
-    "IDS [voters=IDS] [election=MIN..MAX] [heartbeat=TICKS] [seed=N] [append-bytes=N] "
+    "IDS [voters=IDS | joining] [election=MIN..MAX] [heartbeat=TICKS] [seed=N] [append-bytes=N] "
     "[inflight-appends=N] [inflight-bytes=N] [uncommitted-bytes=N] [tail-bytes=N] "
     "[apply-bytes=N] [read-bytes=N] [write-stall=TICKS]",
     "Makes members with empty disks and starts them. IDS is 1..3 or 1,2,5. The voters are the "
-    "members added, unless said otherwise. Election timeouts are drawn from (MIN, MAX]: with the "
+    "members added, unless said otherwise; members that are joining know of none. Election "
+    "timeouts are drawn from (MIN, MAX]: with the "
     "default 10..11 every timeout is 11 ticks, so that the script alone decides who is first. The "
     "other arguments are the fields of raft::Options; heartbeat=3, else the core's defaults.",
     AddNodes};

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "consensus/raft/describe.h"
 
 namespace lockd::raft_env {
@@ -16,7 +17,7 @@ using Expectations = std::vector<std::pair<absl::string_view, std::string>>;
 Expectations TakeExpectations(datadriven::Arguments& args) {
   Expectations expectations;
   for (const absl::string_view key :
-       {"role", "term", "leader", "vote", "commit", "applied", "durable", "last",
+       {"role", "term", "leader", "vote", "commit", "applied", "durable", "last", "base", "targets",
         "uncommitted-bytes", "committed-in-term"}) {
     if (std::optional<std::string> value = args.Text(key)) {
       expectations.emplace_back(key, *std::move(value));
@@ -36,6 +37,8 @@ std::string Actual(const Member& member, absl::string_view key) {
   if (key == "applied") return absl::StrCat(member.applied);
   if (key == "durable") return absl::StrCat(raft.durable_index());
   if (key == "last") return absl::StrCat(raft.last_index());
+  if (key == "base") return absl::StrCat(raft.log().base_index());
+  if (key == "targets") return absl::StrCat("(", absl::StrJoin(raft.SnapshotTargets(), ","), ")");
   if (key == "uncommitted-bytes") return absl::StrCat(raft.uncommitted_bytes());
   return raft.has_committed_in_term() ? "yes" : "no";
 }
@@ -60,10 +63,11 @@ absl::Status Expect(RaftEnv& env, datadriven::Arguments& args) {
 const Verb kExpect = {
     "expect",
     "[IDS...] [role=ROLE] [term=T] [leader=N] [vote=N] [commit=I] [applied=I] [durable=I] [last=I] "
-    "[uncommitted-bytes=N] [committed-in-term=yes|no]",
+    "[base=I] [targets=(N,...)] [uncommitted-bytes=N] [committed-in-term=yes|no]",
     "Ends the script when one of these members (default: all that are up) is in another state. For "
     "what a scenario is about: unlike "
-    "printed output, recording does not accept a difference here. `vote`: 0 is nobody.",
+    "printed output, recording does not accept a difference here. `vote`: 0 is nobody; `base`: the "
+    "entry before the log's first; `targets`: who needs a snapshot of this leader.",
     Expect};
 
 }  // namespace lockd::raft_env

@@ -32,7 +32,8 @@ raft::MessageBody TakeBody(datadriven::Arguments& args, const std::string& type)
     return raft::VoteRequest{.pre_vote = pre_vote,
                              .campaign_term = raft::Term(args.RequiredNumber("campaign")),
                              .last_index = last.index,
-                             .last_term = last.term};
+                             .last_term = last.term,
+                             .is_transfer = args.Flag("transfer")};
   }
   if (type == "vote-reply" || type == "pre-vote-reply") {
     return raft::VoteReply{.pre_vote = pre_vote,
@@ -63,6 +64,7 @@ raft::MessageBody TakeBody(datadriven::Arguments& args, const std::string& type)
     return raft::Heartbeat{.commit = raft::Index(args.Number("commit", 0)),
                            .round = args.Number("round", 0)};
   }
+  if (type == "timeout-now") return raft::TimeoutNow{};
   if (type != "heartbeat-reply") args.Fail(absl::StrCat("unknown message type `", type, "`"));
   return raft::HeartbeatReply{.round = args.Number("round", 0)};
 }
@@ -87,7 +89,8 @@ absl::Status Inject(RaftEnv& env, datadriven::Arguments& args) {
 const Verb kInject = {
     "inject",
     "A->B TYPE term=T [campaign=T] [last=(TERM,INDEX)] [prev=(TERM,INDEX)] [commit=I] "
-    "[entries=(TERM,...)] [round=R] [granted] [accepted] [prev=I] [match=I] [hint=(TERM,INDEX)]",
+    "[entries=(TERM,...)] [round=R] [granted] [accepted] [prev=I] [match=I] [hint=(TERM,INDEX)] "
+    "[transfer]",
     "Delivers a message of the script's own making at once, as if A had sent it. Needed are: for "
     "vote and pre-vote `campaign` and `last`; for their replies `campaign`; for append `prev` "
     "(its "

@@ -27,7 +27,8 @@ absl::Status PrintCore(RaftEnv& env, datadriven::Arguments& args) {
 const Verb kPrintCore = {
     "print-core", "[IDS...]",
     "What the cores of these members (default: all that are up) say of themselves; a leader also "
-    "what it believes about each follower: probe or replicate, match, next, what is in flight.",
+    "what it believes about each follower: probe, replicate or snapshot, match, next, what is in "
+    "flight.",
     PrintCore};
 
 }  // namespace lockd::raft_env

@@ -41,7 +41,7 @@ std::string Row(const Member& member, const std::vector<raft::Entry>& log, raft:
                        : index == member.disk.last_index() && !is_last ? '~'
                                                                        : ' ';
     const bool is_there = !log.empty() && index >= log.front().index && index <= log.back().index;
-    const bool is_compacted = index <= member.disk.base_index;
+    const bool is_compacted = index <= member.disk.base.index;
     grid.Cell(is_there       ? absl::StrCat(log[index - log.front().index].term)
               : is_compacted ? "."
                              : "",
@@ -68,7 +68,7 @@ absl::Status PrintLog(RaftEnv& env, datadriven::Arguments& args) {
   raft::Term term;
   for (const NodeId id : ids) {
     const std::vector<raft::Entry> log = env.member(id).Log();
-    base = std::min(base, env.member(id).disk.base_index);
+    base = std::min(base, env.member(id).disk.base.index);
     if (log.empty()) continue;
     end = std::max(end, log.back().index);
     term = std::max(term, log.back().term);

@@ -29,6 +29,9 @@ absl::Status Propose(RaftEnv& env, datadriven::Arguments& args) {
                   raft.leader_id().is_zero() ? std::string("nobody that it knows does")
                                              : absl::StrCat(raft.leader_id(), " does"));
         break;
+      case raft::ProposeOutcome::kTransferring:
+        env.Print(id, " refuses: it hands over to ", raft.transfer_target());
+        break;
       case raft::ProposeOutcome::kTooManyUncommitted:
         env.Print(id, " refuses: ", raft.uncommitted_bytes(), " bytes are uncommitted");
         break;

@@ -18,13 +18,14 @@ void TakeBase(datadriven::Arguments& args, Disk& disk) {
     args.Fail(absl::StrCat("`base=", *base, "` is not (TERM,INDEX)"));
     return;
   }
-  disk.base_index = position->index;
-  disk.base_term = position->term;
+  disk.base.index = position->index;
+  disk.base.term = position->term;
+  disk.snapshot = disk.base;
 }
 
 // The terms of the entries; returns the last one.
 raft::Term TakeEntries(datadriven::Arguments& args, Disk& disk) {
-  raft::Term last = disk.base_term;
+  raft::Term last = disk.base.term;
   for (const std::string& word : args.RestPositional()) {
     const raft::Term term(datadriven::ParseNumber(word).value_or(0));
     if (term.is_zero() || term < last) {
@@ -52,7 +53,7 @@ absl::Status SetOne(RaftEnv& env, absl::string_view line) {
   const raft::Term last_term = TakeEntries(args, disk);
   disk.hard_state.term = raft::Term(args.Number("term", last_term.value()));
   disk.hard_state.voted_for = NodeId(args.Number("vote", 0));
-  disk.hard_state.commit = raft::Index(args.Number("commit", disk.base_index.value()));
+  disk.hard_state.commit = raft::Index(args.Number("commit", disk.base.index.value()));
   if (disk.hard_state.term < last_term || disk.hard_state.commit > disk.last_index()) {
     args.Fail("term below that of the last entry, or commit above it");
   }
@@ -80,7 +81,8 @@ const Verb kSetLog = {
     "that "
     "of the last entry), vote (nobody), commit (0). Entry I of term T holds the command xI.T. "
     "With "
-    "base= the log begins after that entry, as if a snapshot had replaced what was before.",
+    "base= the log begins after that entry, as if a snapshot had replaced what was before; there "
+    "is such a snapshot then.",
     SetLog};
 
 }  // namespace lockd::raft_env

@@ -13,11 +13,12 @@ namespace {
 constexpr size_t kLineWidth = 96;
 
 constexpr std::array kVerbs = {
-    &kAddNodes,      &kSetLog,    &kCampaign, &kElect,     &kTick,       &kSuspect,  &kPropose,
-    &kRead,          &kInject,    &kReady,    &kPersist,   &kApply,      &kDeliver,  &kDrop,
-    &kDuplicate,     &kHold,      &kRelease,  &kStabilize, &kRun,        &kCrash,    &kRestart,
-    &kCut,           &kPartition, &kHeal,     &kExpect,    &kPrintState, &kPrintLog, &kPrintCore,
-    &kPrintMessages, &kPrintDisk, &kOutput};
+    &kAddNodes,  &kSetLog,  &kCampaign,  &kElect,      &kTick,     &kSuspect,   &kTransfer,
+    &kPropose,   &kChange,  &kRead,      &kInject,     &kReady,    &kPersist,   &kApply,
+    &kSnapshot,  &kCompact, &kSendChunk, &kRestore,    &kDeliver,  &kDrop,      &kDuplicate,
+    &kHold,      &kRelease, &kStabilize, &kRun,        &kCrash,    &kRestart,   &kCut,
+    &kPartition, &kHeal,    &kExpect,    &kPrintState, &kPrintLog, &kPrintCore, &kPrintMessages,
+    &kPrintDisk, &kOutput};
 
 // Appends `text` after `first`, broken at spaces into lines of kLineWidth; later lines begin with
 // `indent` spaces.

@@ -16,13 +16,20 @@ extern const Verb kCampaign;
 extern const Verb kElect;
 extern const Verb kTick;
 extern const Verb kSuspect;
+extern const Verb kTransfer;
 extern const Verb kPropose;
+extern const Verb kChange;
 extern const Verb kRead;
 extern const Verb kInject;
 // -- outputs of a member --
 extern const Verb kReady;
 extern const Verb kPersist;
 extern const Verb kApply;
+// -- snapshots --
+extern const Verb kSnapshot;
+extern const Verb kCompact;
+extern const Verb kSendChunk;
+extern const Verb kRestore;
 // -- messages --
 extern const Verb kDeliver;
 extern const Verb kDrop;

@@ -127,10 +127,62 @@ TEST_F(LockctlCommandLine, EndpointsComeFromTheFlagThenTheEnvironmentThenTheDefa
   unsetenv("LOCKD_ENDPOINTS");
 }
 
+TEST_F(LockctlCommandLine, ATransferIsToANodeOrToWhomItSuits) {
+  const auto to = [](const std::vector<std::string>& words) {
+    return std::get<TransferArguments>(Parsed(words).command).to_node_id;
+  };
+  EXPECT_EQ(to({"transfer-leadership"}), 0u);
+  EXPECT_EQ(to({"transfer-leadership", "--to", "3"}), 3u);
+  EXPECT_EQ(EndingOf({"transfer-leadership", "--to", "0"}).exit_status, 2);
+  EXPECT_EQ(EndingOf({"transfer-leadership", "3"}).exit_status, 2);
+}
+
+TEST_F(LockctlCommandLine, AChangeOfMembersSaysWhatIsToBeDoneToWhom) {
+  const auto change = [](const std::vector<std::string>& words) {
+    return std::get<MemberArguments>(Parsed(words).command).change;
+  };
+  const MemberChange add = change({"member", "add", "--peer", "node-d:7421"});
+  EXPECT_EQ(add.action, MemberAction::kAdd);
+  EXPECT_EQ(add.node_id, NodeId(0));
+  EXPECT_EQ(add.peer_address, "node-d:7421");
+  EXPECT_EQ(change({"member", "add", "--node-id", "7", "--peer", "[::1]:1"}).node_id, NodeId(7));
+  EXPECT_EQ(change({"member", "remove", "2"}).action, MemberAction::kRemove);
+  EXPECT_EQ(change({"member", "remove", "2"}).node_id, NodeId(2));
+  EXPECT_EQ(change({"member", "promote", "4"}).action, MemberAction::kPromote);
+  EXPECT_TRUE(std::holds_alternative<MembersArguments>(Parsed({"member", "list"}).command));
+}
+
+TEST_F(LockctlCommandLine, ASnapshotIsTakenOrSaved) {
+  EXPECT_TRUE(std::holds_alternative<SnapshotTakeArguments>(Parsed({"snapshot", "take"}).command));
+  const auto save = [](const std::vector<std::string>& words) {
+    return std::get<SnapshotSaveArguments>(Parsed(words).command);
+  };
+  const SnapshotSaveArguments plain = save({"snapshot", "save", "a file"});
+  EXPECT_EQ(plain.file, "a file");
+  EXPECT_EQ(plain.existing, BackupFile::Existing::kRefused);
+  EXPECT_EQ(save({"snapshot", "save", "f", "--force"}).existing, BackupFile::Existing::kReplaced);
+  EXPECT_TRUE(Parsed({"snapshot", "save", "f", "--json"}).json);
+}
+
+TEST_F(LockctlCommandLine, CommonFlagsStandAnywhereAroundMember) {
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"--json", "member", "list"},
+        {"member", "--json", "list"},
+        {"member", "list", "--json"}}) {
+    EXPECT_TRUE(Parsed(words).json);
+  }
+}
+
 TEST_F(LockctlCommandLine, HelpAndVersionGoToStdout) {
   EXPECT_THAT(EndingOf({"--help"}).text, HasSubstr("lockctl lock NAME -- CMD"));
   EXPECT_THAT(EndingOf({"lock", "--help"}).text, HasSubstr("LOCKD_TOKEN"));
   EXPECT_THAT(EndingOf({"get", "--help"}).text, HasSubstr("--stale"));
+  EXPECT_THAT(EndingOf({"--help"}).text, HasSubstr("lockctl member"));
+  EXPECT_THAT(EndingOf({"--help"}).text, HasSubstr("lockctl snapshot save FILE"));
+  EXPECT_THAT(EndingOf({"snapshot", "--help"}).text, HasSubstr("lockctl snapshot take"));
+  EXPECT_THAT(EndingOf({"snapshot", "save", "--help"}).text, HasSubstr("--force"));
+  EXPECT_THAT(EndingOf({"member", "--help"}).text, HasSubstr("lockctl member add --peer"));
+  EXPECT_THAT(EndingOf({"member", "add", "--help"}).text, HasSubstr("--node-id"));
   EXPECT_THAT(EndingOf({"--version"}).text, ::testing::StartsWith("lockctl "));
   EXPECT_EQ(EndingOf({"--help"}).exit_status, 0);
   EXPECT_EQ(EndingOf({"lock", "--help"}).exit_status, 0);
@@ -164,6 +216,23 @@ TEST_F(LockctlCommandLine, MistakesAreExplainedInOneLine) {
       {{"lock", "a", "--wait", "soon", "--", "true"}, {"--wait", "\"soon\""}},
       {{"lock", "a", "--kill-after", "0s", "--", "true"}, {"--kill-after", "1ms"}},
       {{"lock", "a", "--owner", std::string(257, 'x'), "--", "true"}, {"--owner", "0..256"}},
+      {{"member"},
+       {"member: a subcommand", "add, remove, promote or list", "lockctl member --help"}},
+      {{"member", "frobnicate"}, {"frobnicate"}},
+      {{"member", "add"}, {"--peer", "lockctl member add --help"}},
+      {{"member", "add", "--peer", "a"}, {"--peer", "\"a\"", "host:port"}},
+      {{"member", "add", "--peer", "0.0.0.0:1"}, {"--peer", "0.0.0.0:1 cannot be dialled"}},
+      {{"member", "add", "--peer", "a:0"}, {"--peer", "a:0 cannot be dialled"}},
+      {{"member", "add", "--peer", "a:1", "--node-id", "0"}, {"--node-id", "0", "1..1000000"}},
+      {{"member", "remove"}, {"NODE", "lockctl member remove --help"}},
+      {{"member", "remove", "two"}, {"NODE", "two", "whole number"}},
+      {{"member", "promote", "1000001"}, {"NODE", "1000001", "1..1000000"}},
+      {{"snapshot"}, {"snapshot: a subcommand", "save or take", "lockctl snapshot --help"}},
+      {{"snapshot", "frobnicate"}, {"frobnicate"}},
+      {{"snapshot", "save"}, {"FILE", "lockctl snapshot save --help"}},
+      {{"snapshot", "save", ""}, {"FILE", "empty"}},
+      {{"snapshot", "save", "a", "b"}, {"b"}},
+      {{"snapshot", "take", "a"}, {"a"}},
       {{"status", "--endpoints", "a"}, {"--endpoints", "\"a\"", "host:port"}},
       {{"status", "--endpoints", "a:0"}, {"--endpoints", "port 0", "1..65535"}},
       {{"status", "--timeout", "0s"}, {"--timeout", "1ms"}},

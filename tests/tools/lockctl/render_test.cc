@@ -13,6 +13,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using Json = nlohmann::ordered_json;
 
 std::vector<std::string> Keys(const Json& object) {
@@ -66,6 +67,37 @@ TEST(LockctlRender, ANodeShowsTheSpaceOfItsDisk) {
   EXPECT_EQ(ToJson(report)["disk_free_bytes"], 99u << 20);
   EXPECT_EQ(ToJson(report)["disk_is_low"], true);
   EXPECT_THAT(ToText(std::vector{report}), HasSubstr("99 MiB, LOW"));
+}
+
+TEST(LockctlRender, ATransferShowsItsResultAndWhoLeads) {
+  EXPECT_EQ(ToJson(TransferRecord{TransferStatus::kTransferred, NodeId(2)}).dump(),
+            R"({"result":"transferred","leader_id":"2"})");
+  EXPECT_EQ(ToJson(TransferRecord{TransferStatus::kTimedOut, NodeId(0)}).dump(),
+            R"({"result":"timed_out","leader_id":null})");
+  EXPECT_EQ(ToText(TransferRecord{TransferStatus::kTransferred, NodeId(2)}), "node 2 leads\n");
+  EXPECT_THAT(Explanation(TransferStatus::kTimedOut), HasSubstr("too far behind"));
+}
+
+TEST(LockctlRender, ANodeShowsItsSnapshots) {
+  NodeStatus status;
+  status.snapshot_index = 4'711;
+  status.snapshots_taken = 3;
+  status.snapshots_received = 1;
+  const cli::NodeReport report{"127.0.0.1:7430", NodeId(2), status};
+  EXPECT_EQ(ToJson(report)["snapshot_index"], 4'711);
+  EXPECT_EQ(ToJson(report)["snapshots_taken"], 3);
+  EXPECT_EQ(ToJson(report)["snapshots_received"], 1);
+  EXPECT_THAT(ToText(std::vector{report}), HasSubstr(" 4711 "));
+}
+
+TEST(LockctlRender, ANodeShowsThatStatesDiffer) {
+  NodeStatus status;
+  const cli::NodeReport quiet{"127.0.0.1:7430", NodeId(2), status};
+  EXPECT_THAT(ToText(std::vector{quiet}), Not(HasSubstr("DIFFER")));
+  status.digest_alarms = 3;
+  const cli::NodeReport report{"127.0.0.1:7430", NodeId(2), status};
+  EXPECT_EQ(ToJson(report)["digest_alarms"], 3);
+  EXPECT_THAT(ToText(std::vector{report}), HasSubstr("node 2 found 3 times that the states"));
 }
 
 TEST(LockctlRender, AFreeLockHasTheSameKeysAndNulls) {
