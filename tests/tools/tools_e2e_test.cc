@@ -424,6 +424,26 @@ TEST_F(Tools, LockbenchReportsBothWorkloads) {
   }
 }
 
+TEST_F(Tools, LockbenchHoldsLocksAndReportsASnapshotByItself) {
+  const ProcessResult result = RunProcess("lockbench",
+                                          {"--held", "3000", "--snapshot", "--seconds", "1",
+                                           "--warmup", "0s", "--in-flight", "4", "--json"},
+                                          {.environment = node_->environment()});
+  ASSERT_EQ(result.exit_status, 0) << result.error;
+  const Json report = Json::parse(result.output, nullptr, false);
+  ASSERT_TRUE(report.is_object()) << result.output;
+  EXPECT_EQ(report["held"], 3'000);
+  EXPECT_EQ(report["errors"], 0);
+  ASSERT_TRUE(report["snapshot"].is_object()) << result.error;
+  EXPECT_GT(report["snapshot"]["content_bytes"], 3'000 * 20);
+  EXPECT_GT(report["snapshot"]["elapsed_s"], 0);
+  EXPECT_TRUE(report["snapshot"]["acquire_us"].contains("p99"));
+  EXPECT_GT(report["server_longest_turn_wall_us"], 0);
+  const Json status = LockctlJson({"status"});
+  EXPECT_GE(status[0]["snapshots_taken"], 1);
+  EXPECT_EQ(status[0]["locks"], 0) << "they are freed at the end";
+}
+
 TEST_F(Tools, LockbenchPrintsWhatItHasWhenInterrupted) {
   Process bench = Process::Start("lockbench", {"--seconds", "3600", "--warmup", "0s", "--json"},
                                  {.environment = node_->environment()});

@@ -23,6 +23,7 @@
 #include "protocol/base/check.h"
 #include "protocol/base/text.h"
 #include "tools/cli/cluster_status.h"
+#include "tools/lockbench/held_locks.h"
 #include "tools/lockbench/load.h"
 #include "tools/lockbench/report.h"
 #include "tools/lockbench/server_cost.h"
@@ -38,6 +39,8 @@ using std::chrono::seconds;
 // What the end may cost beyond the time asked for.
 constexpr milliseconds kLookTimeout{1'000};
 constexpr milliseconds kCloseTimeout{2'000};
+// A snapshot takes as long as the state is large.
+constexpr std::chrono::minutes kSnapshotTimeout{10};
 
 uint64_t DrawSeed() {
   uint64_t seed = 0;
@@ -56,7 +59,7 @@ double ProcessCpuSeconds() {
 
 // Phases, each begun by the end of the one before, or by Ctrl-C:
 //
-//   Open ─► WarmUp ─► Measure ──(ticks)──► EndMeasurement ─► Close ─► report
+//   Open ─► Hold ─► WarmUp ─► Measure ──(ticks)──► EndMeasurement ─► Close ─► report
 //
 // The load goes on until the second look at the nodes has been taken, so that it sees them at work.
 class Bench {
@@ -66,13 +69,27 @@ class Bench {
   int Run();
 
  private:
-  enum class Phase : uint8_t { kOpening, kWarmingUp, kMeasuring, kEnding, kClosing, kDone };
+  enum class Phase : uint8_t {
+    kOpening,
+    kHolding,
+    kWarmingUp,
+    kMeasuring,
+    kEnding,
+    kClosing,
+    kDone
+  };
 
   void WaitForSignal();
   void OnSignal();
+  // True: there is nothing more to do.
+  bool Failed(const absl::Status& status);
   void OnOpened(const absl::Status& status);
+  void ShowHeld();
+  void OnHeld(const absl::Status& status);
   void BeginMeasurement();
   void Tick();
+  void TakeSnapshots();
+  void OnSnapshot(const absl::StatusOr<SnapshotRecord>& snapshot);
   void EndMeasurement();
   void Close();
   void Report();
@@ -85,6 +102,7 @@ class Bench {
   Client client_;
   asio::signal_set signals_;
   asio::steady_timer timer_;
+  HeldLocks held_;
   Load load_;
 
   Phase phase_ = Phase::kOpening;
@@ -94,6 +112,9 @@ class Bench {
   double cpu_s_from_ = 0;
   ClusterLook before_;
   Measurement measurement_;
+  Clock::time_point snapshots_from_;
+  size_t snapshots_due_ = 0;
+  bool has_taken_snapshots_ = false;
   const bool shows_on_terminal_ = isatty(STDERR_FILENO) == 1;
   int exit_status_ = cli::kExitUnavailable;
 };
@@ -115,6 +136,7 @@ Bench::Bench(const Arguments& arguments)
       client_(context_, MakeClientOptions(arguments)),
       signals_(context_, SIGINT, SIGTERM),
       timer_(context_),
+      held_(client_, arguments.held, MakePrefix(DrawSeed())),
       load_(context_, client_, arguments, MakePrefix(DrawSeed()), DrawSeed()) {}
 
 int Bench::Run() {
@@ -144,6 +166,7 @@ void Bench::WaitForSignal() {
 void Bench::OnSignal() {
   switch (phase_) {
     case Phase::kOpening:
+    case Phase::kHolding:
       std::cerr << "lockbench: interrupted before the load had begun\n";
       context_.stop();
       return;
@@ -165,13 +188,31 @@ void Bench::OnSignal() {
 
 // ---- Phases
 
+bool Bench::Failed(const absl::Status& status) {
+  if (status.ok()) return false;
+  std::cerr << "lockbench: " << EscapeName(status.message()) << " (endpoints "
+            << absl::StrJoin(arguments_.endpoints, ",") << ")\n";
+  context_.stop();
+  return true;
+}
+
 void Bench::OnOpened(const absl::Status& status) {
-  if (!status.ok()) {
-    std::cerr << "lockbench: " << EscapeName(status.message()) << " (endpoints "
-              << absl::StrJoin(arguments_.endpoints, ",") << ")\n";
-    context_.stop();
-    return;
-  }
+  if (Failed(status)) return;
+  phase_ = Phase::kHolding;
+  At(Clock::now() + seconds(1), &Bench::ShowHeld);
+  held_.Acquire([this](const absl::Status& held) { OnHeld(held); });
+}
+
+void Bench::ShowHeld() {
+  if (phase_ != Phase::kHolding) return;
+  std::cerr << absl::StrFormat("%s%d of %d locks are held", shows_on_terminal_ ? "\r" : "",
+                               held_.acquired(), arguments_.held)
+            << (shows_on_terminal_ ? "   " : "\n") << std::flush;
+  At(Clock::now() + seconds(1), &Bench::ShowHeld);
+}
+
+void Bench::OnHeld(const absl::Status& status) {
+  if (Failed(status)) return;
   phase_ = Phase::kWarmingUp;
   load_.Start();
   At(Clock::now() + milliseconds(arguments_.warmup_ms), &Bench::BeginMeasurement);
@@ -197,7 +238,11 @@ void Bench::Tick() {
   const Clock::time_point now = Clock::now();
   ShowProgress(now);
   const Clock::time_point end = measured_from_ + seconds(arguments_.seconds);
-  if (now >= end) {
+  if (arguments_.snapshot && !has_taken_snapshots_ &&
+      now - measured_from_ >= seconds(arguments_.seconds) / 2) {
+    TakeSnapshots();
+  }
+  if (now >= end && snapshots_due_ == 0) {
     EndMeasurement();
     return;
   }
@@ -205,7 +250,36 @@ void Bench::Tick() {
   while (next <= now) next += seconds(1);
   last_tick_ = now;
   cycles_at_last_tick_ = load_.cycles();
-  At(std::min(next, end), &Bench::Tick);
+  At(snapshots_due_ == 0 ? std::min(next, end) : next, &Bench::Tick);
+}
+
+void Bench::TakeSnapshots() {
+  has_taken_snapshots_ = true;
+  measurement_.snapshot.emplace();
+  snapshots_from_ = Clock::now();
+  load_.set_is_in_snapshot(true);
+  snapshots_due_ = before_.nodes.size();
+  for (const cli::NodeReport& node : before_.nodes) {
+    client_.TakeSnapshot(
+        node.address, {.timeout = kSnapshotTimeout},
+        [this](const absl::StatusOr<SnapshotRecord>& snapshot) { OnSnapshot(snapshot); });
+  }
+}
+
+void Bench::OnSnapshot(const absl::StatusOr<SnapshotRecord>& snapshot) {
+  if (phase_ != Phase::kMeasuring || snapshots_due_ == 0) return;
+  if (!snapshot.ok()) {
+    std::cerr << "lockbench: no snapshot: " << EscapeName(snapshot.status().message()) << '\n';
+    snapshots_due_ = 0;
+    load_.set_is_in_snapshot(false);
+    measurement_.snapshot.reset();
+    return;
+  }
+  measurement_.snapshot->bytes = std::max(measurement_.snapshot->bytes, snapshot->bytes);
+  if (--snapshots_due_ > 0) return;
+  load_.set_is_in_snapshot(false);
+  measurement_.snapshot->elapsed_s =
+      std::chrono::duration<double>(Clock::now() - snapshots_from_).count();
 }
 
 void Bench::ShowProgress(Clock::time_point now) {
@@ -237,15 +311,19 @@ void Bench::EndMeasurement() {
 void Bench::Close() {
   phase_ = Phase::kClosing;
   At(Clock::now() + kCloseTimeout, &Bench::Report);
-  load_.Stop([this] { Report(); });
+  load_.Stop([this] { held_.Close([this] { Report(); }); });
 }
 
 void Bench::Report() {
   if (phase_ == Phase::kDone) return;
   phase_ = Phase::kDone;
   context_.stop();
-  measurement_.acquire = load_.acquire().Summarize();
-  measurement_.release = load_.release().Summarize();
+  measurement_.acquire = load_.usual().acquire.Summarize();
+  measurement_.release = load_.usual().release.Summarize();
+  if (measurement_.snapshot.has_value()) {
+    measurement_.snapshot->acquire = load_.in_snapshot().acquire.Summarize();
+    measurement_.snapshot->release = load_.in_snapshot().release.Summarize();
+  }
   if (arguments_.json) {
     std::cout << ToJson(arguments_, measurement_).dump() << '\n';
   } else {

@@ -15,6 +15,7 @@ constexpr uint64_t kConnectionsMax = 10'000;
 constexpr uint64_t kInFlightMax = 65'536;
 constexpr uint64_t kKeysMax = 10'000'000;
 constexpr uint64_t kSecondsMax = 24 * 3'600;
+constexpr uint64_t kHeldMax = 10'000'000;
 constexpr int64_t kWarmupMsMax = 10 * 60'000;
 constexpr uint64_t kDefaultConnections = 8;
 constexpr uint64_t kDefaultKeysPerClient = 16;
@@ -27,7 +28,8 @@ constexpr char kAbout[] =
     "  lockbench                                                  64 in flight, keys of their own\n"
     "  lockbench --in-flight 1                                    latency of one client alone\n"
     "  lockbench --workload contended --in-flight 16              hand-over of one lock\n"
-    "  lockbench --in-flight 1024 --seconds 30 --json             one JSON object on stdout\n\n"
+    "  lockbench --in-flight 1024 --seconds 30 --json             one JSON object on stdout\n"
+    "  lockbench --held 1000000 --snapshot                        while a large state is saved\n\n"
     "It shares the machine with the cluster when both run on one: then it takes part of what it "
     "measures.";
 constexpr char kStatuses[] =
@@ -72,6 +74,12 @@ ParsedCommandLine ParseCommandLine(int argc, const char* const* argv) {
                 "how long to measure; default 10");
   cli::AddDuration(app, "--warmup", &arguments.warmup_ms, {1, kWarmupMsMax, true},
                    "load before the measurement begins; default 1s");
+  cli::AddCount(app, "--held", &arguments.held, 0, kHeldMax,
+                "locks that are acquired before and held all the time; default 0");
+  app.add_flag(
+      "--snapshot", arguments.snapshot,
+      "half way through, all nodes are asked for a snapshot; cycles meanwhile are reported "
+      "by themselves, and the measurement lasts until all have one");
   app.add_flag("--json", arguments.json, "one JSON object instead of text");
   std::optional<cli::Ending> ending = cli::Parse(app, argc, argv, "lockbench " LOCKD_VERSION);
   if (ending.has_value()) return *std::move(ending);

@@ -27,6 +27,8 @@ struct Arguments {
   uint64_t keys = 0;  // after parsing: at least in_flight when uncontended, else at least 1
   uint64_t seconds = 10;
   int64_t warmup_ms = 1'000;
+  uint64_t held = 0;      // locks that are held all the time
+  bool snapshot = false;  // the nodes take one in the middle of the measurement
   bool json = false;
 };
 

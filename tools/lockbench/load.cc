@@ -68,8 +68,10 @@ void Load::Start() {
 }
 
 void Load::Measure() {
-  acquire_.Clear();
-  release_.Clear();
+  for (Latencies* part : {&usual_, &snapshot_}) {
+    part->acquire.Clear();
+    part->release.Clear();
+  }
   errors_ = 0;
   is_measuring_ = true;
 }
@@ -121,7 +123,7 @@ void Load::Acquired(uint32_t slot, AcquireResult result) {
   }
   Slot& state = slots_[slot];
   const Clock::time_point now = Clock::now();
-  if (is_measuring_ && state.is_measured) acquire_.Record((now - state.step_began).count());
+  if (is_measuring_ && state.is_measured) part().acquire.Record((now - state.step_began).count());
   state.step_began = now;
   result.lock.Release(OnReleased{this, slot});
 }
@@ -135,7 +137,7 @@ void Load::Released(uint32_t slot, ReleaseStatus status) {
   const Clock::time_point now = Clock::now();
   ++cycles_;
   Slot& state = slots_[slot];
-  if (is_measuring_ && state.is_measured) release_.Record((now - state.step_began).count());
+  if (is_measuring_ && state.is_measured) part().release.Record((now - state.step_began).count());
   BeginCycle(slot, now);
 }
 

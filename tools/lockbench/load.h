@@ -26,6 +26,12 @@
 
 namespace lockd::lockbench {
 
+// What is measured of the cycles that end in one part of the measurement.
+struct Latencies {
+  LatencyRecorder acquire;
+  LatencyRecorder release;
+};
+
 class Load {
  public:
   // `prefix` begins the names of all locks: short, and of this run only.
@@ -38,13 +44,15 @@ class Load {
   // From here on, latencies and errors count.
   void Measure();
   void StopMeasuring() { is_measuring_ = false; }
+  // While a snapshot is taken, what is measured is kept apart.
+  void set_is_in_snapshot(bool is_in_snapshot) { is_in_snapshot_ = is_in_snapshot; }
   // Begins nothing more and closes the sessions, which ends what is under way.
   void Stop(absl::AnyInvocable<void()> done);
 
   [[nodiscard]] uint64_t cycles() const { return cycles_; }  // since Start, measured or not
   [[nodiscard]] uint64_t errors() const { return errors_; }
-  [[nodiscard]] const LatencyRecorder& acquire() const { return acquire_; }
-  [[nodiscard]] const LatencyRecorder& release() const { return release_; }
+  [[nodiscard]] const Latencies& usual() const { return usual_; }
+  [[nodiscard]] const Latencies& in_snapshot() const { return snapshot_; }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -79,6 +87,7 @@ class Load {
   void WakeUpLater();
   void WakeUp(Connection& connection);
   std::string DrawName(uint32_t slot);
+  Latencies& part() { return is_in_snapshot_ ? snapshot_ : usual_; }
 
   Client& client_;
   const bool is_contended_;
@@ -97,11 +106,12 @@ class Load {
   size_t closing_ = 0;
   bool is_running_ = false;
   bool is_measuring_ = false;
+  bool is_in_snapshot_ = false;
 
   uint64_t cycles_ = 0;
   uint64_t errors_ = 0;
-  LatencyRecorder acquire_;
-  LatencyRecorder release_;
+  Latencies usual_;
+  Latencies snapshot_;
 };
 
 }  // namespace lockd::lockbench

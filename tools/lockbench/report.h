@@ -15,11 +15,23 @@
 
 namespace lockd::lockbench {
 
+// All nodes were asked for a snapshot at the same time.
+struct SnapshotMeasurement {
+  double elapsed_s = 0;  // until the last of them had it
+  uint64_t bytes = 0;    // of the largest one
+  // Of what ended meanwhile.
+  LatencySummary acquire;
+  LatencySummary release;
+};
+
 struct Measurement {
   double elapsed_s = 0;
   uint64_t errors = 0;
+  // Of what did not end while a snapshot was taken; the count of release is that of whole cycles.
   LatencySummary acquire;
-  LatencySummary release;  // its count is that of whole cycles
+  LatencySummary release;
+  // Nothing: none was asked for, or a node had none; what ended meanwhile is left out then.
+  std::optional<SnapshotMeasurement> snapshot;
   double client_cpu_s = 0;
   ServerCost server;
 };

@@ -27,10 +27,15 @@ ServerCost ComputeServerCost(const ClusterLook& before, const ClusterLook& after
   if (!all_answered) return {};
   ServerCost cost;
   cost.rss_bytes = 0;
+  cost.longest_turn_cpu_us = 0;
+  cost.longest_turn_wall_us = 0;
   uint64_t cpu_us = 0;
   bool is_cpu_known = after.cycles > before.cycles;
   for (const cli::NodeReport& report : after.nodes) {
-    *cost.rss_bytes += report.status->rss_bytes;
+    const NodeStatus& status = *report.status;
+    *cost.rss_bytes += status.rss_bytes;
+    cost.longest_turn_cpu_us = std::max(*cost.longest_turn_cpu_us, status.longest_turn_cpu_us);
+    cost.longest_turn_wall_us = std::max(*cost.longest_turn_wall_us, status.longest_turn_wall_us);
     const std::optional<uint64_t> spent_us = CpuUsSince(before, report);
     is_cpu_known = is_cpu_known && spent_us.has_value();
     cpu_us += spent_us.value_or(0);

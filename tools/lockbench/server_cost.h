@@ -24,6 +24,9 @@ struct ServerCost {
   std::optional<double> cpu_s_per_1000;
   // Memory of all nodes at the second look; nothing when one did not answer.
   std::optional<uint64_t> rss_bytes;
+  // Of all nodes, since each of them began; nothing when one did not answer.
+  std::optional<uint64_t> longest_turn_cpu_us;
+  std::optional<uint64_t> longest_turn_wall_us;
 };
 
 [[nodiscard]] ServerCost ComputeServerCost(const ClusterLook& before, const ClusterLook& after);

@@ -48,9 +48,9 @@ TEST(LockbenchCommandLine, HasDefaultsThatFitTogether) {
 }
 
 TEST(LockbenchCommandLine, TakesAllOptions) {
-  const Arguments all =
-      Parsed({"--workload", "contended", "--connections", "3", "--in-flight", "5", "--keys", "7",
-              "--seconds", "9", "--warmup", "0s", "--json", "--endpoints", "a:1"});
+  const Arguments all = Parsed({"--workload", "contended", "--connections", "3", "--in-flight", "5",
+                                "--keys", "7", "--seconds", "9", "--warmup", "0s", "--json",
+                                "--endpoints", "a:1", "--held", "11", "--snapshot"});
   EXPECT_EQ(all.workload, Workload::kContended);
   EXPECT_EQ(all.connections, 3u);
   EXPECT_EQ(all.in_flight, 5u);
@@ -58,6 +58,8 @@ TEST(LockbenchCommandLine, TakesAllOptions) {
   EXPECT_EQ(all.seconds, 9u);
   EXPECT_EQ(all.warmup_ms, 0);
   EXPECT_TRUE(all.json);
+  EXPECT_EQ(all.held, 11u);
+  EXPECT_TRUE(all.snapshot);
   EXPECT_THAT(all.endpoints, ElementsAre("a:1"));
 }
 
@@ -73,6 +75,7 @@ TEST(LockbenchCommandLine, MistakesAreExplainedInOneLine) {
       {{"--keys", "x"}, {"--keys", "\"x\"", "whole number"}},
       {{"--keys", "3", "--in-flight", "4"}, {"--keys", "4..", "contended"}},
       {{"--seconds", "0"}, {"--seconds", "1..86400"}},
+      {{"--held", "20000000"}, {"--held", "0..10000000"}},
       {{"--endpoints", "a"}, {"--endpoints", "\"a\""}},
       {{"extra"}, {"extra", "lockbench --help"}},
   };
@@ -140,6 +143,8 @@ cli::NodeReport Node(uint64_t node_id, uint64_t cpu_us) {
   status.node_id = NodeId(node_id);
   status.process_cpu_us = cpu_us;
   status.rss_bytes = 100;
+  status.longest_turn_cpu_us = 10 * node_id;
+  status.longest_turn_wall_us = 20 * node_id;
   return {"", NodeId(node_id), status};
 }
 cli::NodeReport SilentNode(uint64_t node_id) {
@@ -151,6 +156,8 @@ TEST(ServerCost, IsTheSumOverAllNodesForEach1000Cycles) {
                                             {{Node(1, 40'100), Node(2, 21'000)}, 12'000});
   EXPECT_DOUBLE_EQ(cost.cpu_s_per_1000.value(), 0.03);
   EXPECT_EQ(cost.rss_bytes, 200u);
+  EXPECT_EQ(cost.longest_turn_cpu_us, 20u);
+  EXPECT_EQ(cost.longest_turn_wall_us, 40u);
 }
 
 TEST(ServerCost, IsUnknownWhenANodeIsSilent) {
@@ -158,6 +165,7 @@ TEST(ServerCost, IsUnknownWhenANodeIsSilent) {
   const ServerCost cost = ComputeServerCost(before, {{Node(1, 200), SilentNode(2)}, 10});
   EXPECT_EQ(cost.cpu_s_per_1000, std::nullopt);
   EXPECT_EQ(cost.rss_bytes, std::nullopt);
+  EXPECT_EQ(cost.longest_turn_cpu_us, std::nullopt);
 }
 
 TEST(ServerCost, ProcessorTimeIsUnknownWithoutAComparableLookBefore) {
@@ -194,6 +202,8 @@ TEST(LockbenchReport, HasAllKeysAndNullForWhatIsUnknown) {
   }
   EXPECT_TRUE(json["server_cpu_s_per_1000"].is_null());
   EXPECT_TRUE(json["server_rss_bytes"].is_null());
+  EXPECT_TRUE(json["server_longest_turn_cpu_us"].is_null());
+  EXPECT_TRUE(json["snapshot"].is_null());
   EXPECT_EQ(json["cycles_per_s"], 0);
 }
 
@@ -210,6 +220,25 @@ TEST(LockbenchReport, ShowsRatesOverTheTimeThatWasMeasured) {
   EXPECT_EQ(json["server_cpu_s_per_1000"], 0.25);
   EXPECT_EQ(json["client_cpu_s_per_1000"], 0.5);
   EXPECT_THAT(ToText(Parsed({}), measurement), HasSubstr("250/s"));
+}
+
+TEST(LockbenchReport, CountsWhatEndedInASnapshotAndShowsItByItself) {
+  Measurement measurement;
+  measurement.elapsed_s = 4;
+  measurement.release.count = 1'000;
+  measurement.release.p99_us = 12;
+  measurement.snapshot.emplace();
+  measurement.snapshot->elapsed_s = 1.5;
+  measurement.snapshot->bytes = 3 << 20;
+  measurement.snapshot->release.count = 200;
+  measurement.snapshot->release.p99_us = 34;
+  const Json json = ToJson(Parsed({}), measurement);
+  EXPECT_EQ(json["cycles"], 1'200);
+  EXPECT_EQ(json["cycles_per_s"], 300);
+  EXPECT_EQ(json["release_us"]["p99"], 12);
+  EXPECT_EQ(json["snapshot"]["release_us"]["p99"], 34);
+  EXPECT_EQ(json["snapshot"]["content_bytes"], 3 << 20);
+  EXPECT_THAT(ToText(Parsed({}), measurement), HasSubstr("a snapshot of 3 MiB, in 1.5 s"));
 }
 
 }  // namespace
