@@ -278,12 +278,14 @@ absl::Status SnapshotLoader::OnSession(FieldReader& io) {
       database_->sessions_.Find(session.id) != kNoRecord) {
     return Damaged(absl::StrCat("session ", session.id, " is there twice or was never opened"));
   }
+  if (!IsDuration(session.ttl_ms) || !IsDuration(session.grace_ms)) {
+    return Damaged("a duration is out of range");
+  }
   const bool is_refounded = session.ended && session.end_reason == SessionEndReason::kRefounded;
   // Its end is put off by the TTL of another one.
   const int64_t lease_ms = ServerDurationMs(is_refounded ? kDurationMsMax : session.ttl_ms);
   const bool is_in_range =
-      session.owner_id.size() <= kOwnerIdBytesMax && IsDuration(session.ttl_ms) &&
-      IsDuration(session.grace_ms) && session.epoch.value() >= 1 &&
+      session.owner_id.size() <= kOwnerIdBytesMax && session.epoch.value() >= 1 &&
       session.acknowledged_through.value() <= kNumberMax &&
       IsTime(session.deadline, now + lease_ms) &&
       (session.grace_deadline == kNeverCluster ||

@@ -8,8 +8,8 @@ namespace {
 // The resource behind a lock, used by hand: no clients, so that only the resource is judged.
 class Resource : public testing::Test {
  protected:
-  const Scheduler scheduler_;
-  const std::vector<std::unique_ptr<SimClient>> clients_;
+  const Scheduler scheduler_{};
+  const std::vector<std::unique_ptr<SimClient>> clients_{};
   ClientChecks checks_{&scheduler_, &clients_};
 };
 using ResourceDeathTest = Resource;

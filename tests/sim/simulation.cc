@@ -28,7 +28,7 @@ constexpr Time kFormationTime = 10 * kSeconds;
 // The bounds of the design, once a majority is healed.
 constexpr Time kAnswerTime = 5 * kSeconds;
 constexpr Time kExpirySlack = kSeconds;
-constexpr Time kPeerFrameTimeout = node::NodeOptions{}.peer_frame_timeout_ms * kMillis;
+const Time kPeerFrameTimeout = node::NodeOptions{}.peer_frame_timeout_ms * kMillis;
 // For what is frozen longer: until it has caught up.
 constexpr Time kCatchUpTime = 20 * kSeconds;
 // More, for whoever needs a snapshot: the rest after one that could not be written, and a transfer

@@ -318,7 +318,7 @@ TEST(Stickiness, EndsWhenTheLeaderItselfCampaigns) {
 // All of them see the leader die at the same time. Whoever asks first should have won before the
 // next one asks.
 TEST(Stickiness, MembersThatSuspectTogetherAskOneAfterTheOther) {
-  for (const uint64_t members : {3, 5}) {
+  for (const uint64_t members : {3u, 5u}) {
     for (uint64_t seed = 0; seed < 20; ++seed) {
       std::set<uint64_t> ticks;
       for (uint64_t id = 2; id <= members; ++id) {
@@ -396,8 +396,8 @@ TEST(GroupElection, AMemberWithAHigherTermAndAShortLogDoesNotBlockElections) {
 TEST(GroupElection, APartialPartitionDoesNotUnseatTheLeader) {
   Group group(5);
   group.Elect(3);
-  for (uint64_t other : {1, 3, 5}) group.Cut(4, other);
-  for (uint64_t other : {1, 2, 4}) group.Cut(5, other);
+  for (uint64_t other : {1u, 3u, 5u}) group.Cut(4, other);
+  for (uint64_t other : {1u, 2u, 4u}) group.Cut(5, other);
   const Term before = group[3].term();
   for (int i = 0; i < 60; ++i) {
     group.Tick(10);

@@ -197,10 +197,10 @@ TEST(Leader, AReadyHoldsNoMoreForAFollowerThanItMay) {
     options.send_bytes_max = 300;
   });
   for (int i = 0; i < 9; ++i) member.Propose(std::string(52, 'x'));  // 100 bytes each
-  for (const uint64_t entries : {4, 4, 1}) {
+  for (const uint64_t entries : {4u, 4u, 1u}) {
     ASSERT_TRUE(member.raft.HasReady(TakeWrite::kNo));
     const Ready ready = member.TakeReady(TakeWrite::kNo);
-    for (const uint64_t follower : {2, 3}) {
+    for (const uint64_t follower : {2u, 3u}) {
       uint64_t sent = 0;
       for (const AppendRequest& append : Only<AppendRequest>(ready.messages, follower)) {
         sent += append.entries.size();

@@ -74,7 +74,7 @@ TEST(Progress, NothingIsSentWhenNothingIsNew) {
 
 TEST(Progress, OneAcknowledgementCoversTheAppendsBefore) {
   Progress progress = Replicating(1);
-  for (uint64_t last : {2, 3, 4}) progress.Sent(Index{last}, Term{1}, 10);
+  for (uint64_t last : {2u, 3u, 4u}) progress.Sent(Index{last}, Term{1}, 10);
   progress.Accepted(Index{3});
   EXPECT_EQ(progress.inflight_appends(), 1u);
   EXPECT_EQ(progress.inflight_bytes(), 10u);

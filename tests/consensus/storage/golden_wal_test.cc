@@ -28,7 +28,7 @@ class GoldenWal : public LogTest {
 
 TEST_F(GoldenWal, ThePresentCodeWritesTheBytesOfItsVersion) {
   WriteAll();
-  for (const uint64_t life : {1, 2}) {
+  for (const uint64_t life : {1u, 2u}) {
     EXPECT_EQ(testing::ToGoldenDump(testing::ReadGolden(NameOf(life), disk_.Contents(Path(life)))),
               testing::ToGoldenDump(disk_.Contents(Path(life))));
   }
@@ -36,7 +36,7 @@ TEST_F(GoldenWal, ThePresentCodeWritesTheBytesOfItsVersion) {
 
 TEST_F(GoldenWal, ThePresentCodeReadsASegmentOfItsVersion) {
   WriteAll();
-  for (const uint64_t life : {1, 2}) {
+  for (const uint64_t life : {1u, 2u}) {
     disk_.SetContents(Path(life), testing::ReadGolden(NameOf(life), ""));
   }
   ReopenAndExpectAll();

@@ -97,7 +97,7 @@ TEST_F(SnapshotTest, DraftsAreMadeIndependently) {
   const std::string one = MakeContent(200'000, 1);
   const std::string two = MakeContent(200'000, 2);
   for (size_t at = 0; at < one.size(); at += 40'000) {
-    for (const uint64_t draft : {1, 2}) {
+    for (const uint64_t draft : {1u, 2u}) {
       const SnapshotJobDone done =
           Run(SnapshotWrite{.id = ++job_id_,
                             .draft = draft,
@@ -399,7 +399,7 @@ TEST_F(SnapshotDeathTest, AnotherJobInTheMiddleOfOneIsRefused) {
   ASSERT_TRUE(WriteDraft(1, MakeBase(1, 1), "abc").ok());
   const SnapshotFinish job{.id = 77, .draft = 1, .snapshot = IdOfContent(MakeBase(1, 1), "abc")};
   ASSERT_FALSE(storage_.snapshots->RunSlice(job).has_value());
-  EXPECT_DEATH(Abandon(1), "while job 77 is not done");
+  EXPECT_DEATH((void)Abandon(1), "while job 77 is not done");
 }
 
 }  // namespace

@@ -183,7 +183,7 @@ TEST_F(Watch, TellsTheMajoritysValueToAllWhoReportedOnce) {
 }
 
 TEST_F(Watch, FindsItselfToBeWrong) {
-  for (const uint64_t node : {2, 3}) watch.OnReport(NodeId{node}, {PointAt(1), kGood});
+  for (const uint64_t node : {2u, 3u}) watch.OnReport(NodeId{node}, {PointAt(1), kGood});
   EXPECT_FALSE(watch.Compare(Voters({1, 2, 3}), Ms(0)).own.has_value()) << "not applied yet";
   Pass(watch, 1, kBad);
   const DigestWatch::Findings findings = watch.Compare(Voters({1, 2, 3}), Ms(0));
@@ -240,7 +240,7 @@ TEST_F(Watch, AlarmsAreCountedEachAndToldOnceAMinute) {
 
 TEST_F(Watch, WhoIsNoMemberIsNotLookedAt) {
   Pass(watch, 1, kGood);
-  for (const uint64_t node : {7, 8, 9}) watch.OnReport(NodeId{node}, {PointAt(1), kBad});
+  for (const uint64_t node : {7u, 8u, 9u}) watch.OnReport(NodeId{node}, {PointAt(1), kBad});
   DigestWatch::Findings findings = watch.Compare(Voters({1, 2, 3}), Ms(0));
   EXPECT_TRUE(findings.verdicts.empty());
   EXPECT_FALSE(findings.alarm.has_value());
@@ -255,7 +255,7 @@ TEST_F(Watch, ALearnerIsToldAndNeverDecides) {
   raft::Configuration configuration = Voters({1, 2, 3});
   configuration.learners = Ids({4, 5, 6});
   Pass(watch, 1, kBad);
-  for (const uint64_t node : {4, 5, 6}) watch.OnReport(NodeId{node}, {PointAt(1), kGood});
+  for (const uint64_t node : {4u, 5u, 6u}) watch.OnReport(NodeId{node}, {PointAt(1), kGood});
   DigestWatch::Findings findings = watch.Compare(configuration, Ms(0));
   EXPECT_TRUE(findings.verdicts.empty());
   EXPECT_FALSE(findings.own.has_value());

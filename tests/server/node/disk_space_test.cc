@@ -106,9 +106,9 @@ TEST_F(DiskReserve, IsInTheStatusAndEachChangeIsNotedOnce) {
   Measure(node, 3 * kReserve);
   EXPECT_EQ(Status(node).disk_free_bytes(), 3 * kReserve);
   EXPECT_FALSE(Status(node).disk_is_low());
-  for (const uint64_t mib : {90, 80, 110, 70}) Measure(node, mib * kMib);
+  for (const uint64_t mib : {90u, 80u, 110u, 70u}) Measure(node, mib * kMib);
   EXPECT_TRUE(Status(node).disk_is_low());
-  for (const uint64_t mib : {126, 110, 130}) Measure(node, mib * kMib);
+  for (const uint64_t mib : {126u, 110u, 130u}) Measure(node, mib * kMib);
   EXPECT_FALSE(Status(node).disk_is_low());
   std::vector<std::string> about_disk;
   for (const NodeNote& note : env_.notes(node)) {

@@ -299,7 +299,8 @@ TEST_F(SnapshotTransfer, ACrashBeforeTheLogKnowsOfItDoesNoHarm) {
   env().Rejoin(follower_);
   ASSERT_TRUE(env().RunUntil([this] { return follower().snapshots_received() == 1; }, 10'000));
   env().RunFor(1'000);
-  EXPECT_EQ(env().node(leader_).raft().SnapshotTargets(), std::vector{NodeId(follower_)})
+  EXPECT_EQ(env().node(leader_).raft().SnapshotTargets(),
+            std::vector{NodeId(static_cast<uint64_t>(follower_))})
       << "it is installed only when the log says so";
   env().ReleaseDisk(follower_);
   CrashFollower(MemFileSystem::Unsynced::kLost, 1);

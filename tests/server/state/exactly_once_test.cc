@@ -169,7 +169,7 @@ TEST(Window, ReachesExactly1024AboveWhatIsAcknowledged) {
 TEST(Window, TakesRequestsInAnyOrder) {
   Driver d;
   Client a = d.Open();
-  for (const uint64_t sequence : {5, 2, 9, 1, 7}) {
+  for (const uint64_t sequence : {5u, 2u, 9u, 1u, 7u}) {
     EXPECT_EQ(
         d.Do(Driver::AcquireCommand(a.Head(Sequence(sequence)), absl::StrCat(sequence))).refusal,
         Refusal::kNone);

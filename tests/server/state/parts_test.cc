@@ -71,7 +71,7 @@ TEST(IndexMap, FindsWhatWasInsertedUntilItIsErased) {
 
 TEST(IndexMap, GivesItsKeysOnlySorted) {
   IndexMap<uint64_t, uint32_t> index;
-  for (const uint64_t key : {9, 3, 7, 1}) index.Insert(key, 0);
+  for (const uint64_t key : {9u, 3u, 7u, 1u}) index.Insert(key, 0);
   EXPECT_THAT(index.SortedKeys(), ElementsAre(1, 3, 7, 9));
 }
 

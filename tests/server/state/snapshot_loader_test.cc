@@ -32,7 +32,7 @@ std::string Joined(const std::vector<std::string>& parts) {
 TEST(SnapshotLoader, TakesItsBytesCutAnywhere) {
   SnapshotWorld world;
   const std::string content = WriteSnapshot(world.db());
-  for (const size_t size : {1, 2, 3, 7, 100, 1'030}) {
+  for (const size_t size : {1u, 2u, 3u, 7u, 100u, 1'030u}) {
     SnapshotLoader loader;
     for (size_t at = 0; at < content.size(); at += size) {
       ASSERT_TRUE(loader.Add(absl::string_view(content).substr(at, size)).ok());

@@ -112,7 +112,7 @@ class SafetyOfCommitted : public ::testing::Test {
   SafetyOfCommitted() {
     Member& member = members_[NodeId(1)];
     member.options.configuration.voters = {NodeId(1)};
-    for (const uint64_t index : {1, 2}) {
+    for (const uint64_t index : {1u, 2u}) {
       member.disk.entries.push_back(ScriptedEntry(raft::Term(1), raft::Index(index)));
       safety_.Committed(NodeId(1), member, member.disk.entries.back(), members_);
       member.applied = raft::Index(index);
