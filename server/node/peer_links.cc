@@ -86,7 +86,7 @@ std::optional<PeerMessage> PeerLinks::ReadMessage(PeerLinkId id, const Link& lin
                                                   const FrameView& frame) {
   std::optional<PeerMessage> read;
   absl::Status status;
-  if (IsDigestFrame(frame.header.opcode)) {
+  if (IsDigestFrame(frame.header.opcode) && (options_.peer_features & kPeerFeatureDigests) != 0) {
     const absl::StatusOr<std::optional<DigestMessage>> message =
         ParseDigestMessage(link.peer, options_.node_id, frame);
     if (message.ok() && message->has_value()) {
@@ -244,7 +244,7 @@ void PeerLinks::SayHello(PeerLinkId id, Link& link) {
   hello.set_magic(kPeerMagic);
   hello.set_version_min(kProtocolVersionMin);
   hello.set_version_max(kProtocolVersionMax);
-  hello.set_features(kPeerFeatureDigests);
+  hello.set_features(options_.peer_features);
   hello.set_cluster_id(news.cluster_id.value());
   hello.set_cluster_name(options_.cluster_name);
   hello.set_node_id(options_.node_id.value());
@@ -323,7 +323,9 @@ void PeerLinks::Send(const raft::Message& message) {
 
 void PeerLinks::Send(const DigestMessage& message) {
   const auto link = LinkTo(message.to);
-  if (link == links_.end() || (link->second.features & kPeerFeatureDigests) == 0) return;
+  if (link == links_.end()) return;
+  const uint64_t common = options_.peer_features & link->second.features;
+  if ((common & kPeerFeatureDigests) == 0) return;
   SendDigestMessage(message, link->first, outbox_);
 }
 

@@ -75,7 +75,7 @@ class PeerLinks {
   [[nodiscard]] LocalTime NextDeadline() const;
 
   // Dropped when there is no good link: the core expects messages to be lost, and so does the
-  // digest watch. Its messages are dropped too when the other side does not know them.
+  // digest watch. Its messages are dropped too when one side does not know them.
   void Send(const raft::Message& message);
   void Send(const DigestMessage& message);
 

@@ -18,6 +18,7 @@
 #include "protocol/base/ids.h"
 #include "protocol/base/strong_int.h"
 #include "protocol/base/time.h"
+#include "protocol/opcode.h"
 #include "server/state/lock_database.h"
 #include "server/state/snapshot_loader.h"
 #include "server/state/types.h"
@@ -68,6 +69,9 @@ struct NodeOptions {
   ClusterId cluster_id_draw;
   state::Settings bootstrap_settings;
   std::string version;  // shown in status
+  // Bits of PeerHello.features: what this node names in its hellos, sends and understands. Without
+  // the newest one it behaves as a node of the version before that, for tests of upgrades.
+  uint64_t peer_features = kPeerFeatureDigests;
   uint64_t seed = 0;
 
   // What the state of a node without a snapshot has drawn from its counter of ids and tokens: alike

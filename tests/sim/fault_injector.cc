@@ -9,6 +9,8 @@ namespace lockd::sim {
 namespace {
 
 constexpr int64_t kHourMs = 3'600'000;
+// So many entries behind the leader, a node has about as much applied as the others.
+constexpr uint64_t kCaughtUp = 100;
 
 bool Leads(const SimNode& node) {
   return node.is_up() && node.node().raft().is_leader();
@@ -193,6 +195,35 @@ void FaultInjector::LoopRestarts(SimNode& node, uint64_t times) {
   After(Pick(60 * kMillis, 400 * kMillis), [this, &node, times] { LoopRestarts(node, times - 1); });
 }
 
+// As an operator is told to (server/README.md): one after the other, the leader last, and none
+// before the one before has caught up. What else happens to the nodes meanwhile he does not see.
+bool FaultInjector::ChangeVersion() {
+  const bool goes_back = !was_taken_back_ && upgraded_ != nullptr && random_.Chance(1, 6);
+  const uint64_t from = goes_back ? kFeaturesOfThisVersion : kFeaturesOfVersionBefore;
+  const uint64_t to = goes_back ? kFeaturesOfVersionBefore : kFeaturesOfThisVersion;
+  raft::Index commit;
+  for (const auto& node : *world_.nodes) {
+    if (Leads(*node)) commit = std::max(commit, node->node().raft().commit_index());
+  }
+  if (upgraded_ != nullptr && !upgraded_->is_lost() && !upgraded_->is_removed() &&
+      (!upgraded_->is_up() || upgraded_->node().raft().applied_index() + kCaughtUp < commit)) {
+    return false;
+  }
+  std::vector<SimNode*> followers;
+  std::vector<SimNode*> others;
+  for (const auto& node : *world_.nodes) {
+    if (!node->is_up() || node->is_paused() || node->peer_features() != from) continue;
+    (Leads(*node) ? others : followers).push_back(node.get());
+  }
+  const std::vector<SimNode*>& candidates = followers.empty() ? others : followers;
+  if (candidates.empty()) return false;
+  upgraded_ = candidates[random_.Below(candidates.size())];
+  was_taken_back_ |= goes_back;
+  upgraded_->SetVersion(to);
+  upgraded_->Stop();
+  return true;
+}
+
 FaultInjector::Effect FaultInjector::InjectProcess(Fault fault) {
   auto& nodes = *world_.nodes;
   SimNode& node = AnyNode();
@@ -271,6 +302,8 @@ FaultInjector::Effect FaultInjector::InjectProcess(Fault fault) {
       if (!node.is_up()) return Effect::kNone;
       node.TakeSnapshot();
       return Effect::kStruck;
+    case Fault::kNodeUpgraded:
+      return StruckIf(ChangeVersion());
     default:
       return Effect::kOther;
   }

@@ -26,6 +26,9 @@
 
 namespace lockd::sim {
 
+inline constexpr uint64_t kFeaturesOfThisVersion = node::NodeOptions{}.peer_features;
+inline constexpr uint64_t kFeaturesOfVersionBefore = kFeaturesOfThisVersion & ~kPeerFeatureDigests;
+
 class FaultInjector {
  public:
   struct World {
@@ -75,6 +78,8 @@ class FaultInjector {
   SimClient& AnyClient() { return *(*world_.clients)[random_.Below(world_.clients->size())]; }
   std::pair<HostId, HostId> AnyPath();
   void After(Time delay, std::function<void()> action);
+  // One step of a rolling upgrade, perhaps back.
+  bool ChangeVersion();
   // These say whether they found something to do.
   bool Crash(SimNode& node, Time down_for);
   bool AddMember();
@@ -94,7 +99,9 @@ class FaultInjector {
   Random random_;
   const std::function<void(const std::string&)> trace_;
   bool is_on_ = false;
-  std::set<NodeId> to_remove_;  // asked for, and perhaps not heard
+  std::set<NodeId> to_remove_;   // asked for, and perhaps not heard
+  SimNode* upgraded_ = nullptr;  // whose version was changed last
+  bool was_taken_back_ = false;
 };
 
 }  // namespace lockd::sim

@@ -225,6 +225,12 @@ void SimNetwork::Replay(LinkId id, HostId from, HostId to, int side, const std::
   }
 }
 
+void SimNetwork::ForgetFramesOf(HostId host) {
+  std::erase_if(old_frames_, [host](const auto& path) {
+    return path.first.first == host || path.first.second == host;
+  });
+}
+
 void SimNetwork::Arrive(LinkId id, int to, std::string bytes) {
   const auto found = links_.find(id);
   if (found == links_.end()) return;

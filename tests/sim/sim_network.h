@@ -68,6 +68,9 @@ class SimNetwork {
   // Hears of every whole frame that a node sends to a peer, as it is sent.
   std::function<void(HostId from, HostId to, absl::string_view frame)> on_peer_frame;
 
+  // Frames from and to this host do not come again.
+  void ForgetFramesOf(HostId host);
+
   // -- faults --
   void Block(HostId from, HostId to) { PathOf(from, to).blocked = true; }
   void BlockBothWays(HostId a, HostId b);

@@ -5,6 +5,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "protocol/base/check.h"
+#include "tests/sim/checks/version_check.h"
 
 namespace lockd::sim {
 namespace {
@@ -145,6 +146,10 @@ void SimNode::MakeNode(storage::OpenedStorage opened) {
   node_options.snapshot_log_bytes = options_.swarm.snapshot_log_bytes;
   node_options.snapshot_bytes_per_s = options_.swarm.snapshot_bytes_per_s;
   node_options.snapshot_piece_bytes_max = options_.swarm.snapshot_piece_bytes;
+  node_options.peer_features = next_features_;
+  // What comes again is of the same two programs.
+  if (next_features_ != peer_features_) network_->ForgetFramesOf(options_.host);
+  peer_features_ = next_features_;
   if (options_.tune) options_.tune(&node_options);
   Trace(absl::StrCat("starts, life ", life_, ", log from ", opened.log.log.base_index, " to ",
                      opened.log.log.last_index, ", snapshot of ", opened.log.log.applied_index));
@@ -463,6 +468,9 @@ void SimNode::DeliverFrames(LinkId link) {
       return;
     }
     if (connection.is_peer) {
+      const std::string broken =
+          CheckVersion(options_.node_id, peer_features_, frame.header.opcode);
+      LOCKD_CHECK(broken.empty(), broken);
       node_->OnPeerFrame(peer_link, frame);
     } else {
       node_->OnClientFrame(client, frame);

@@ -49,6 +49,7 @@ class SimNode : public Host {
     storage::LogBase log_base = {};                  // where its log begins
     std::function<void(node::NodeOptions*)> tune{};  // may be empty; changes them at each start
     bool is_spare = false;                           // joins later, instead of having these members
+    uint64_t peer_features = node::NodeOptions{}.peer_features;  // of the program it begins with
     // Which host answers at a peer address.
     std::function<HostId(const std::string&)> host_of;
     // After each turn, with everything that the turn changed in place.
@@ -86,6 +87,8 @@ class SimNode : public Host {
   // An orderly stop: a leader hands over, what the node says last is sent, then it is gone, to be
   // started again.
   void Stop();
+  // The program is this version's from the next start on, by what its hellos name.
+  void SetVersion(uint64_t peer_features) { next_features_ = peer_features; }
   // The process stands still; what arrives waits. `suspended`: its monotonic clock too.
   void Pause(bool suspended);
   void Resume();
@@ -127,6 +130,8 @@ class SimNode : public Host {
   [[nodiscard]] NodeId node_id() const { return options_.node_id; }
   [[nodiscard]] const node::Node& node() const { return *node_; }
   [[nodiscard]] const DiskShadow& shadow() const { return shadow_; }
+  // Of the program that runs, or ran last.
+  [[nodiscard]] uint64_t peer_features() const { return peer_features_; }
   // Counts the lives of this process, from 1.
   [[nodiscard]] uint64_t life() const { return life_; }
 
@@ -215,6 +220,8 @@ class SimNode : public Host {
   bool is_spare_ = options_.is_spare;
   bool is_removed_ = false;
   std::string contact_address_;
+  uint64_t peer_features_ = options_.peer_features;  // of the program that runs, or ran last
+  uint64_t next_features_ = options_.peer_features;
   std::string copied_path_;  // for kStaleFile
   std::string copied_contents_;
 

@@ -37,6 +37,14 @@ TEST(Simulation, TheSameSeedGivesTheSameRun) {
   }
 }
 
+// Verdicts are told while some nodes are of the version that knows none.
+TEST(Simulation, SlowDigestsAreComparedInTheMiddleOfAnUpgrade) {
+  SimReport sum;
+  for (const uint64_t seed : {1u, 5u, 14u, 23u}) sum.Add(RunSeed(seed));
+  EXPECT_GT(sum.faults[static_cast<size_t>(Fault::kNodeUpgraded)], 8u);
+  EXPECT_GT(sum.mixed_verdicts, 8u);
+}
+
 // What is left out for shrinking is really left out, and only that.
 TEST(Simulation, OmittedFaultsAndOperationsDoNotHappen) {
   const FailingSeed named(5);

@@ -11,6 +11,7 @@
 #include "consensus/raft/describe.h"
 #include "protocol/base/check.h"
 #include "server/node/snapshot_receiver.h"
+#include "tests/sim/checks/version_check.h"
 #include "tests/sim/client_checks.h"
 #include "tests/sim/fault_injector.h"
 #include "tests/sim/ledgers.h"
@@ -24,6 +25,7 @@
 namespace lockd::sim {
 namespace {
 
+constexpr size_t kOpcodeAt = 8;  // in a frame
 constexpr Time kFormationTime = 10 * kSeconds;
 // The bounds of the design, once a majority is healed.
 constexpr Time kAnswerTime = 5 * kSeconds;
@@ -57,6 +59,8 @@ class Simulation {
   void Converge();
 
   void AfterTurn(const SimNode& node);
+  // Of a frame that this node sends to another one.
+  void NoteVersions(const SimNode& sender, Opcode opcode);
   // Null: a client's, or another stranger's.
   [[nodiscard]] const SimNode* NodeAt(HostId host) const;
   [[nodiscard]] bool IsMember(const SimNode& node) const;
@@ -87,13 +91,14 @@ class Simulation {
   LogChecker log_checker_;
   std::set<HostId> core_;  // empty while nothing is healed
   uint64_t operations_ = 0;
+  uint64_t mixed_verdicts_ = 0;
   uint64_t hash_ = 0;
 };
 
 Simulation::Simulation(const SimOptions& options)
     : options_(options),
       random_(options.seed),
-      swarm_(Swarm::Draw(&random_)),
+      swarm_(Swarm::Draw(&random_, options.seed)),
       faults_(swarm_, random_.Next(), options.omit_faults),
       network_(&scheduler_, random_.Next(), &faults_),
       client_checks_(&scheduler_, &clients_),
@@ -155,6 +160,7 @@ void Simulation::BuildNodes() {
     const SimNode* const sender = NodeAt(from);
     const SimNode* const receiver = NodeAt(to);
     if (sender == nullptr || receiver == nullptr) return;
+    NoteVersions(*sender, static_cast<Opcode>(frame[kOpcodeAt]));
     // A machine that lost its disk may join anew, if it had not been let in before.
     if (!sender->is_wiped() && !receiver->is_wiped()) {
       ledgers_->OnPeerFrame(sender->node_id(), receiver->node_id(), frame);
@@ -166,6 +172,7 @@ void Simulation::BuildNodes() {
     node.node_id = NodeId(i);
     node.peer_address = absl::StrCat("node-", i, ":7421");
     node.is_spare = i > swarm_.nodes;
+    if (swarm_.begins_as_version_before()) node.peer_features = kFeaturesOfVersionBefore;
     node.members = members;
     node.seed = random_.Next();
     node.swarm = swarm_;
@@ -268,6 +275,7 @@ SimReport Simulation::Report() const {
   report.reads = client_checks_.reads();
   report.works = client_checks_.works();
   report.stale_writes_refused = client_checks_.stale_writes_refused();
+  report.mixed_verdicts = mixed_verdicts_;
   report.fault_occasions = faults_.occasions();
   report.faults = faults_.counts();
   return report;
@@ -298,6 +306,15 @@ void Simulation::Form() {
       if (node->is_spare()) return true;
       return !node->node().is_forming() && !node->node().database().cluster_id().is_zero();
     });
+  });
+}
+
+void Simulation::NoteVersions(const SimNode& sender, Opcode opcode) {
+  const std::string broken = CheckVersion(sender.node_id(), sender.peer_features(), opcode);
+  LOCKD_CHECK(broken.empty(), broken);
+  if (opcode != Opcode::kDigestVerdict) return;
+  mixed_verdicts_ += std::any_of(nodes_.begin(), nodes_.end(), [&sender](const auto& node) {
+    return node->is_up() && node->peer_features() != sender.peer_features();
   });
 }
 
@@ -480,6 +497,7 @@ void SimReport::Add(const SimReport& other) {
   stale_writes_refused += other.stale_writes_refused;
   losses += other.losses;
   nodes_lost += other.nodes_lost;
+  mixed_verdicts += other.mixed_verdicts;
   fault_occasions += other.fault_occasions;
   for (size_t i = 0; i < kFaultCount; ++i) faults[i] += other.faults[i];
   for (size_t i = 0; i < kReachCount; ++i) marks[i] += other.marks[i];

@@ -55,6 +55,8 @@ struct SimReport {
   uint64_t stale_writes_refused = 0;
   uint64_t losses = 0;
   uint64_t nodes_lost = 0;  // whose disks were refused for good
+  // Of the digest watch, told while a node of another version was up.
+  uint64_t mixed_verdicts = 0;
   uint64_t fault_occasions = 0;
   FaultCounts faults{};
   ReachCounters marks{};  // of this run

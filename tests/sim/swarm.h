@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "absl/strings/string_view.h"
 #include "protocol/base/random.h"
@@ -48,9 +49,10 @@ enum class Fault : uint8_t {
   kLeaderRestart,       // the same to whoever leads
   kLeadershipTransfer,  // an operator wants another leader
   kNodePause,
-  kNodeSuspend,  // paused, and its monotonic clock stands still meanwhile
-  kNodeSlow,     // every turn takes milliseconds
-  kSnapshotNow,  // an operator wants a snapshot
+  kNodeSuspend,   // paused, and its monotonic clock stands still meanwhile
+  kNodeSlow,      // every turn takes milliseconds
+  kSnapshotNow,   // an operator wants a snapshot
+  kNodeUpgraded,  // all begin as the version before; one is stopped and started as today's
   // Members: an operator's wish to whoever leads, which may get lost.
   kMemberAdded,     // one more machine, with an empty disk, joins
   kMemberRemoved,   // the leader itself, too
@@ -92,6 +94,7 @@ enum class Fault : uint8_t {
 };
 inline constexpr size_t kFaultCount = static_cast<size_t>(Fault::kCount);
 [[nodiscard]] absl::string_view FaultName(Fault fault);
+[[nodiscard]] std::optional<Fault> FaultNamed(absl::string_view name);
 
 using FaultCounts = std::array<uint64_t, kFaultCount>;
 
@@ -118,6 +121,7 @@ struct Swarm {
 
   // Only then.
   [[nodiscard]] bool changes_members() const { return spares != 0; }
+  [[nodiscard]] bool begins_as_version_before() const { return has(Fault::kNodeUpgraded); }
 
   int64_t clock_rate_ppm_max = 0;
   int64_t heartbeat_ms = 50;
@@ -132,7 +136,13 @@ struct Swarm {
   uint64_t snapshot_bytes_per_s = 1'000'000;
   size_t snapshot_piece_bytes = 256 * 1024;
 
-  [[nodiscard]] static Swarm Draw(Random* random);
+  // That of a seed, for who wants to know without running it.
+  [[nodiscard]] static Swarm Of(uint64_t seed);
+  // `random` is that of the seed; the kinds that came last are drawn apart from it.
+  [[nodiscard]] static Swarm Draw(Random* random, uint64_t seed);
+
+ private:
+  void DrawApart(uint64_t seed);
 };
 
 }  // namespace lockd::sim

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdio>
 #include <iostream>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -33,6 +34,7 @@ struct Flags {
   uint64_t tries = 400;
   double hours = 0;
   std::string ledger;
+  std::string list;
   std::string omit_faults;
   std::string omit_operations;
   bool trace = false;
@@ -101,6 +103,18 @@ int Finish(const Totals& totals, const Flags& flags) {
   return status;
 }
 
+int ListSeeds(uint64_t first, uint64_t last, const std::string& kind) {
+  const std::optional<Fault> fault = FaultNamed(kind);
+  if (!fault) {
+    std::cerr << "sim: --list: no kind of fault is called \"" << kind << "\"\n";
+    return 2;
+  }
+  for (uint64_t seed = first; seed <= last; ++seed) {
+    if (Swarm::Of(seed).has(*fault)) std::printf("%lu\n", seed);
+  }
+  return 0;
+}
+
 int RunRange(const Flags& flags) {
   uint64_t first = 0;
   uint64_t last = 0;
@@ -109,6 +123,7 @@ int RunRange(const Flags& flags) {
               << "\" is not A..B with A <= B, such as 1..500\n";
     return 2;
   }
+  if (!flags.list.empty()) return ListSeeds(first, last, flags.list);
   ProgressLine progress;
   const Totals totals = RunSeeds(first, last, flags.jobs, Totals(), &progress);
   progress.End();
@@ -154,6 +169,10 @@ int Main(int argc, char** argv) {
                     ->type_name("A..B");
   app.add_option("--jobs", flags.jobs, "processes at a time (1..256; default: one for each core)")
       ->check(CLI::Range(1, 256));
+  app.add_option("--list", flags.list,
+                 "with --seeds: run none, print those that have this kind of fault")
+      ->type_name("KIND")
+      ->needs(seeds);
   // The parser takes -1 for 2^64 - 1.
   const CLI::Validator is_seed(
       [](const std::string& text) {

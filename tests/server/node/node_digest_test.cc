@@ -171,6 +171,33 @@ TEST_F(Watched, AMajorityOfThoseWhoReportedIsNotEnough) {
   ExpectNobodyStoppedBut(Follower(0));
 }
 
+// In the middle of a rolling upgrade.
+TEST_F(Watched, WhoeverKnowsNoDigestFramesIsSentNoneAndTheOthersAreCompared) {
+  plain_.emplace(5);
+  constexpr int kOlder = 5;
+  plain_->options(kOlder).peer_features &= ~kPeerFeatureDigests;
+  Begin(*plain_);
+  ASSERT_NE(leader_, kOlder);
+  const int astray = Follower(0);
+  LeadAstray(kOlder);
+  LeadAstray(astray);
+  env().RunFor(kPointMs);
+  ExpectStopped(astray);
+  ExpectNobodyStoppedBut(astray);
+}
+
+TEST_F(Watched, ALeaderThatKnowsNoDigestFramesIsSentNoneAndComparesNobody) {
+  plain_.emplace(3);
+  for (int id = 1; id <= 3; ++id) plain_->options(id).peer_features = 0;
+  plain_->options(3).peer_features = kPeerFeatureDigests;
+  Begin(*plain_);
+  ASSERT_NE(leader_, 3);
+  LeadAstray(3);
+  env().RunFor(kPointMs);
+  ExpectNobodyStoppedBut(0);
+  EXPECT_EQ(env().leader(), leader_);
+}
+
 TEST_F(Watched, ANewLeaderHearsOfTheLastPointAtOnce) {
   Form(3);
   const int old_leader = leader_;
