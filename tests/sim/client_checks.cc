@@ -1,5 +1,7 @@
 #include "tests/sim/client_checks.h"
 
+#include <algorithm>
+
 #include "protocol/base/check.h"
 #include "tests/support/history/check_history.h"
 
@@ -54,7 +56,7 @@ void ClientChecks::OnAcquireEnded(SimClient& client, const std::string&,
 
 // The library may tell the server at once to take the lock back.
 void ClientChecks::OnHoldLost(SimClient&, const std::string& lock, FencingToken token) {
-  OnHoldEnded(lock, token);
+  recorder_.OnHoldEnded(lock, token, scheduler_->now());
 }
 
 void ClientChecks::OnReleaseCalled(SimClient& client, const std::string& lock, FencingToken token) {
@@ -72,11 +74,34 @@ void ClientChecks::OnReleaseEnded(SimClient&, const std::string&, FencingToken t
 
 void ClientChecks::OnHoldEnded(const std::string& lock, FencingToken token) {
   recorder_.OnHoldEnded(lock, token, scheduler_->now());
+  if (eras_.IsOfOlderEra(token)) CheckBelievedNoMore(lock, token);
 }
 
-void ClientChecks::OnOwnerRead(const std::string& lock, Time asked_at, FencingToken owner) {
+// Nobody in this cluster renews it: it is freed when its time is over, which its owner counts too.
+void ClientChecks::CheckBelievedNoMore(const std::string& lock, FencingToken token) const {
+  for (const auto& client : *clients_) {
+    const std::vector<FencingToken> believed = client->BelievedHolds(lock);
+    LOCKD_CHECK(std::find(believed.begin(), believed.end(), token) == believed.end(),
+                "NeverEarly: ", lock, " was freed of token ", token, ", in which client ",
+                client->host(), " still believes");
+  }
+}
+
+void ClientChecks::OnRestored(FencingToken last, const Holders& at_end, const Holders& at_begin) {
+  eras_.Begins(last, at_end, at_begin);
+  // What the backup does not know is over.
+  for (const auto& [lock, token] : at_end) {
+    const auto kept = at_begin.find(lock);
+    const bool goes_on = kept != at_begin.end() && kept->second == token;
+    if (!token.is_zero() && !goes_on) recorder_.OnHoldEnded(lock, token, scheduler_->now());
+  }
+}
+
+void ClientChecks::OnOwnerRead(const std::string& lock, Time asked_at, size_t era,
+                               FencingToken owner) {
   constexpr uint64_t kReader = 0;
   ++reads_;
+  if (eras_.SaysNothing(era, owner)) return;
   const history::OperationId read =
       recorder_.OnInvokeObservation(lock, kReader, history::ObservationKind::kOwner, asked_at);
   recorder_.OnObservationDone(read, scheduler_->now(), owner);
@@ -89,9 +114,11 @@ void ClientChecks::CheckHistories() {
 
 void ClientChecks::OnHoldBelieved(SimClient& owner, const std::string& lock, FencingToken token) {
   for (const auto& client : *clients_) {
-    LOCKD_CHECK(!client->BelievesInHold(lock, token), "Exclusion: client ", owner.host(), " has ",
-                lock, " under token ", token, " and client ", client->host(),
-                " believes that it has it too");
+    for (const FencingToken other : client->BelievedHolds(lock)) {
+      LOCKD_CHECK(other == token || eras_.MayMeet(token, other), "Exclusion: client ", owner.host(),
+                  " has ", lock, " under token ", token, " and client ", client->host(),
+                  " believes that it has it too, under ", other);
+    }
   }
 }
 
@@ -118,7 +145,8 @@ void ClientChecks::OnSessionExpired(SessionId session) {
 bool ClientChecks::Admit(const std::string& lock, Resource& resource, FencingToken token,
                          bool is_believed) {
   const bool admitted = resource.gate.Admit(token);
-  LOCKD_CHECK(admitted || !is_believed, "FencedWork: a valid holder's access under token ", token,
+  const bool may_be_refused = !is_believed || eras_.MayMeet(token, resource.largest_seen);
+  LOCKD_CHECK(admitted || may_be_refused, "FencedWork: a valid holder's access under token ", token,
               " to ", lock, " was refused; the resource has seen ", resource.largest_seen);
   LOCKD_CHECK(!admitted || token >= resource.largest_seen, "NoStaleWrite: token ", token, " to ",
               lock, " was accepted after ", resource.largest_seen);

@@ -7,7 +7,12 @@
 //   NoLostUpdate    an accepted write is of what the resource holds: nobody wrote in between
 //   Histories       what all clients saw of one lock is what a fenced mutex would have done
 //                   (tests/support/history: two checkers, which must agree)
-//   NeverEarly      (P3) when the log ends a session, its client has given it up already
+//   NeverEarly      (P3) when the log ends a session, its client has given it up already; when it
+//                   frees what a cluster before it had granted, the owner believes in it no more
+//
+// A restore of the cluster excuses what checks/era_ledger.h says, and nothing else: what was
+// granted after the backup may be believed in beside, and refused after, what the new cluster
+// grants.
 //
 // The resources are those behind the locks: a value, and the FenceGate that ships.
 //
@@ -17,6 +22,7 @@
 #ifndef LOCKD_TESTS_SIM_CLIENT_CHECKS_H_
 #define LOCKD_TESTS_SIM_CLIENT_CHECKS_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -26,6 +32,7 @@
 #include <vector>
 
 #include "client/fence_gate.h"
+#include "tests/sim/checks/era_ledger.h"
 #include "tests/sim/checks/session_ledger.h"
 #include "tests/sim/scheduler.h"
 #include "tests/sim/sim_client.h"
@@ -40,10 +47,13 @@ class ClientChecks : public ClientListener {
 
   // The log ended this session by itself.
   void OnSessionExpired(SessionId session);
-  // A linearizable read of the lock's owner, sent at `asked_at`, is answered now.
-  void OnOwnerRead(const std::string& lock, Time asked_at, FencingToken owner);
+  // A linearizable read of the lock's owner, sent at `asked_at` in this era, is answered now.
+  void OnOwnerRead(const std::string& lock, Time asked_at, size_t era, FencingToken owner);
   // This hold is over in the log.
   void OnHoldEnded(const std::string& lock, FencingToken token);
+  // The cluster is lost, and another one is made from a backup (EraLedger::Begins).
+  void OnRestored(FencingToken last, const Holders& at_end, const Holders& at_begin);
+  [[nodiscard]] const EraLedger& eras() const { return eras_; }
   // At the end of a run.
   void CheckHistories();
 
@@ -74,12 +84,14 @@ class ClientChecks : public ClientListener {
     FencingToken largest_seen;  // what the gate must have seen, kept apart from it
     uint64_t value = 0;
   };
+  void CheckBelievedNoMore(const std::string& lock, FencingToken token) const;
   bool Admit(const std::string& lock, Resource& resource, FencingToken token, bool is_believed);
 
   const Scheduler* const scheduler_;
   const std::vector<std::unique_ptr<SimClient>>* const clients_;
   std::map<std::string, Resource> resources_;
   SessionLedger sessions_;
+  EraLedger eras_;
   history::HistoryRecorder recorder_;
   // Operations without an end yet, by client (and by token: a hold is released once).
   std::map<std::pair<HostId, client::OperationId>, history::OperationId> acquires_;

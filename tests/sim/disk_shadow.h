@@ -32,6 +32,14 @@ class DiskShadow {
     image_.base = base;
   }
 
+  // The disk of a machine that was restored: the log begins after this snapshot, which it needs.
+  [[nodiscard]] static DiskShadow OfRestored(const raft::SnapshotId& snapshot) {
+    DiskShadow shadow(snapshot.base);
+    shadow.first_base_ = {};
+    shadow.begun_ = shadow.kept_ = {snapshot};
+    return shadow;
+  }
+
   void OnWriteStarted(const storage::LogWrite& write) { under_way_ = write; }
   // It was acknowledged.
   void OnWriteDone(const storage::LogWrite& write) {

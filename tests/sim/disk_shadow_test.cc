@@ -123,6 +123,21 @@ TEST_F(DiskShadowTest, ASnapshotOfAnEntryInTheLogDoesNotTakeItsPlace) {
   EXPECT_EQ(Judge(log), Verdict::kWrong);
 }
 
+TEST_F(DiskShadowTest, ARestoredDiskHasASnapshotAndALogThatBeginsAfterIt) {
+  const raft::SnapshotId backup = SnapshotAt(5, 3);
+  shadow_ = DiskShadow::OfRestored(backup);
+  raft::RecoveredLog log = LogFrom(backup.base, 3, {});
+  log.hard_state = {raft::Term(3), NodeId(0), raft::Index(5)};
+  DiskShadow other = shadow_;
+  EXPECT_EQ(Judge(log), Verdict::kExact);
+  EXPECT_EQ(shadow_.OnSnapshotsFound({backup}, false), "");
+  EXPECT_TRUE(absl::StartsWith(shadow_.OnSnapshotsFound({}, false), "SnapshotsSurvive: "));
+  // It cannot do without its only one.
+  EXPECT_EQ(shadow_.OnRefused(true, 0, 1), "");
+  EXPECT_EQ(other.OnRecovered(LogOf(3, {EntryAt(1, 1), EntryAt(2, 3)}), &difference_),
+            Verdict::kWrong);
+}
+
 TEST_F(DiskShadowTest, FinishedSnapshotsAreThereAndNoOthers) {
   const raft::SnapshotId first = SnapshotAt(1, 1);
   const raft::SnapshotId second = SnapshotAt(2, 3);

@@ -61,6 +61,7 @@ class FaultBook {
   }
   // Off: no occasion is one, and none is counted.
   void set_on(bool on) { on_ = on; }
+  [[nodiscard]] bool is_on() const { return on_; }
 
   [[nodiscard]] const FaultCounts& counts() const { return counts_; }
   // So many occasions were there: what may be left out.

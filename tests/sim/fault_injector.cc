@@ -48,9 +48,10 @@ void FaultInjector::After(Time delay, std::function<void()> action) {
 void FaultInjector::Inject(Fault fault) {
   if (trace_) trace_(absl::StrCat("fault: ", FaultName(fault)));
   // Each of these knows some of the kinds.
-  for (const auto inject : {&FaultInjector::InjectNetwork, &FaultInjector::InjectPartition,
-                            &FaultInjector::InjectProcess, &FaultInjector::InjectMembers,
-                            &FaultInjector::InjectDisk, &FaultInjector::InjectClient}) {
+  for (const auto inject :
+       {&FaultInjector::InjectNetwork, &FaultInjector::InjectPartition,
+        &FaultInjector::InjectProcess, &FaultInjector::InjectMembers, &FaultInjector::InjectBackups,
+        &FaultInjector::InjectDisk, &FaultInjector::InjectClient}) {
     const Effect effect = (this->*inject)(fault);
     if (effect == Effect::kStruck) world_.faults->Happened(fault);
     if (effect != Effect::kOther) return;
@@ -72,7 +73,7 @@ std::pair<HostId, HostId> FaultInjector::AnyPath() {
 }
 
 void FaultInjector::Flap(HostId a, HostId b, uint64_t times) {
-  if (times == 0) return;
+  if (times == 0 || !world_.faults->is_on()) return;
   world_.network->BlockBothWays(a, b);
   After(Pick(10 * kMillis, 300 * kMillis), [this, a, b, times] {
     world_.network->Unblock(a, b);
@@ -190,7 +191,7 @@ bool FaultInjector::Crash(SimNode& node, Time down_for) {
 }
 
 void FaultInjector::LoopRestarts(SimNode& node, uint64_t times) {
-  if (times == 0) return;
+  if (times == 0 || !world_.faults->is_on()) return;
   Crash(node, Pick(5 * kMillis, 50 * kMillis));
   After(Pick(60 * kMillis, 400 * kMillis), [this, &node, times] { LoopRestarts(node, times - 1); });
 }
@@ -383,6 +384,19 @@ FaultInjector::Effect FaultInjector::InjectMembers(Fault fault) {
   }
 }
 
+FaultInjector::Effect FaultInjector::InjectBackups(Fault fault) {
+  switch (fault) {
+    case Fault::kBackupSaved:
+      world_.save_backup();
+      return Effect::kNone;
+    case Fault::kClusterRestored:
+      world_.restore();
+      return Effect::kNone;
+    default:
+      return Effect::kOther;
+  }
+}
+
 // ---- Disks and clocks
 
 bool FaultInjector::MayDamage(const SimNode& node) const {
@@ -443,6 +457,7 @@ FaultInjector::Effect FaultInjector::InjectDisk(Fault fault) {
     case Fault::kStaleFile:
       node.CopyAFile();
       After(Pick(2 * kSeconds, 10 * kSeconds), [this, &node, fault] {
+        if (!world_.faults->is_on()) return;
         if (DamageDisk(node, SimNode::Damage::kStaleFile)) world_.faults->Happened(fault);
       });
       return Effect::kNone;

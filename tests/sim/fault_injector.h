@@ -26,8 +26,8 @@
 
 namespace lockd::sim {
 
-inline constexpr uint64_t kFeaturesOfThisVersion = node::NodeOptions{}.peer_features;
-inline constexpr uint64_t kFeaturesOfVersionBefore = kFeaturesOfThisVersion & ~kPeerFeatureDigests;
+inline const uint64_t kFeaturesOfThisVersion = node::NodeOptions{}.peer_features;
+inline const uint64_t kFeaturesOfVersionBefore = kFeaturesOfThisVersion & ~kPeerFeatureDigests;
 
 class FaultInjector {
  public:
@@ -40,6 +40,10 @@ class FaultInjector {
     Stranger* stranger;
     // The members as the committed log has them.
     std::function<const std::vector<state::Member>&()> members;
+    // Begins to save a backup; it counts when it is there.
+    std::function<void()> save_backup;
+    // The same of a restore.
+    std::function<void()> restore;
   };
 
   FaultInjector(World world, const Swarm& swarm, uint64_t seed,
@@ -66,6 +70,7 @@ class FaultInjector {
   Effect InjectPartition(Fault fault);
   Effect InjectProcess(Fault fault);
   Effect InjectMembers(Fault fault);
+  Effect InjectBackups(Fault fault);
   Effect InjectDisk(Fault fault);
   Effect InjectClient(Fault fault);
 

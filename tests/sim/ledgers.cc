@@ -31,6 +31,15 @@ std::vector<raft::Configuration> ConfigurationsFrom(const raft::Raft& raft) {
 
 }  // namespace
 
+Ledgers::Ledgers(const Ledgers& before, const std::vector<NodeId>& voters,
+                 const raft::LogBase& base)
+    : scheduler_(before.scheduler_), disks_(voters, base), logs_(base), clocks_(before.clocks_) {
+  clocks_.GoOnAfter(base.time);
+  for (const NodeId voter : voters) {
+    votes_.BecameDurable(voter, {base.term, NodeId{0}, base.index});
+  }
+}
+
 void Ledgers::OnPeerFrame(NodeId from, NodeId to, absl::string_view frame) {
   // Whole, and not damaged yet: header and payload are where the format says.
   const FrameView view{.header = {.opcode = static_cast<Opcode>(frame[8]),

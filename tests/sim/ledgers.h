@@ -30,6 +30,8 @@ class Ledgers {
  public:
   Ledgers(const Scheduler* scheduler, std::vector<NodeId> voters)
       : scheduler_(scheduler), disks_(std::move(voters)) {}
+  // Of the cluster that was made from a backup of `before`'s, of the state after this entry.
+  Ledgers(const Ledgers& before, const std::vector<NodeId>& voters, const raft::LogBase& base);
 
   void OnPeerFrame(NodeId from, NodeId to, absl::string_view frame);
   void OnWriteBegins(NodeId node, const storage::LogWrite& write);

@@ -19,9 +19,58 @@ namespace {
 // The walk over all of a node's log in memory is made at every so many of its turns.
 constexpr uint64_t kWholeLogCheckEveryTurns = 1'024;
 
+// What the state takes of an entry.
+std::string PayloadOf(const raft::Entry& entry) {
+  if (entry.kind != raft::EntryKind::kConfiguration) return entry.payload;
+  return raft::DecodeConfigurationChange(entry.payload)->particulars;
+}
+
+std::optional<state::Batch> BatchOf(const std::string& payload) {
+  if (payload.empty()) return std::nullopt;
+  absl::StatusOr<state::Batch> decoded = state::DecodeBatch(payload);
+  LOCKD_CHECK(decoded.ok(), "a committed entry does not decode: ", decoded.status().message());
+  return *std::move(decoded);
+}
+
 }  // namespace
 
-LogChecker::LogChecker(Listeners listeners) : listeners_(std::move(listeners)) {}
+LogChecker::LogChecker(Listeners listeners) : listeners_(std::move(listeners)) {
+  base_digest_ = reference_->digest();
+}
+
+LogChecker::LogChecker(const LogChecker& before, raft::Index backup, const LogChecker& last)
+    : listeners_(before.listeners_),
+      before_(&before),
+      base_(before.BaseAt(backup)),
+      last_token_(last.last_token_),
+      grants_(last.grants_),
+      locks_(last.locks_) {
+  before.Replay(backup, reference_.get(), &oracle_);
+  reference_->PrepareRefounding();
+  oracle_.PrepareRefounding();
+  base_digest_ = reference_->digest();
+  for (const auto& [lock, owner] : last.owners_) {
+    const FencingToken token = reference_->GetLock(lock).token;
+    owners_[lock] = token;
+    owners_since_[lock][base_.index] = token;
+  }
+}
+
+void LogChecker::Replay(raft::Index index, state::LockDatabase* state,
+                        state::NaiveLockDatabase* oracle) const {
+  if (before_ != nullptr) {
+    before_->Replay(base_.index, state, oracle);
+    state->PrepareRefounding();
+    oracle->PrepareRefounding();
+  }
+  for (const Committed& committed : committed_) {
+    if (committed.entry.index > index) break;
+    const std::string payload = PayloadOf(committed.entry);
+    const std::optional<state::Batch> batch = BatchOf(payload);
+    (void)state->Apply(committed.entry.time, payload);
+    (void)oracle->Apply(committed.entry.time, batch.has_value() ? &*batch : nullptr);
+  }
+}
 
 void LogChecker::AfterTurn(const SimNode& node) {
   const raft::Raft& raft = node.node().raft();
@@ -56,29 +105,50 @@ void LogChecker::AfterTurn(const SimNode& node) {
   CheckState(node, replica, whole);
 }
 
+raft::LogBase LogChecker::BaseAt(raft::Index index) const {
+  if (index == base_.index) return base_;
+  const raft::Entry& entry = At(index).entry;
+  return {entry.index, entry.term, entry.time};
+}
+
 void LogChecker::CheckBase(NodeId node, const raft::LogBase& base) const {
-  LOCKD_CHECK(base.index.value() <= committed_.size(), "BaseIsCommitted: node ", node,
+  LOCKD_CHECK(base.index >= base_.index && base.index <= last(), "BaseIsCommitted: node ", node,
               " begins its log after index ", base.index, ", which nobody committed");
-  const raft::Entry& entry = committed_[base.index.value() - 1].entry;
-  LOCKD_CHECK(entry.term == base.term && entry.time == base.time, "BaseIsCommitted: node ", node,
+  LOCKD_CHECK(base == BaseAt(base.index), "BaseIsCommitted: node ", node,
               " begins its log after another entry at index ", base.index);
+}
+
+void LogChecker::CheckBackup(const raft::LogBase& base, const state::Digest& digest) const {
+  LOCKD_CHECK(base.index > base_.index && base.index <= last(), "BackupsAreTrue: one is of entry ",
+              base.index, ", which nobody committed");
+  LOCKD_CHECK(base == BaseAt(base.index) && digest == DigestAt(base.index),
+              "BackupsAreTrue: that of entry ", base.index, " is not the state after it");
+}
+
+void LogChecker::CheckRestored(NodeId node, const raft::LogBase& base,
+                               const state::Digest& digest) const {
+  LOCKD_CHECK(base == base_ && digest == base_digest_, "RestoredIsTheBackup: node ", node,
+              " begins after entry ", base.index, " with another state than the backup's of ",
+              base_.index);
 }
 
 // Whether entries were applied or a snapshot was loaded: the state is the one of that index.
 void LogChecker::CheckState(const SimNode& node, Replica& replica, bool whole) const {
   if (node.node().is_loading()) return;
-  const raft::Index index = node.node().raft().applied_index();
-  const uint64_t applied = index.value();
-  LOCKD_CHECK(applied <= committed_.size(), "AppliedAfterCommit: node ", node.node_id(),
-              " applied index ", applied, ", which nobody committed");
+  const raft::Index applied = node.node().raft().applied_index();
   // What has applied nothing since has changed nothing; that too is looked at now and then.
-  const bool has_applied = index != replica.applied;
-  replica.applied = index;
-  if (applied > 0 && (has_applied || whole)) {
-    LOCKD_CHECK(node.node().database().digest() == committed_[applied - 1].digest,
-                "DigestsAgree: node ", node.node_id(), " differs at index ", applied);
-    CheckMembers(node, index);
-  }
+  const bool has_applied = applied != replica.applied;
+  replica.applied = applied;
+  if (applied.is_zero() || (!has_applied && !whole)) return;
+  CheckDigest(node.node_id(), applied, node.node().database().digest());
+  CheckMembers(node, applied);
+}
+
+void LogChecker::CheckDigest(NodeId node, raft::Index applied, const state::Digest& digest) const {
+  LOCKD_CHECK(applied >= base_.index && applied <= last(), "AppliedAfterCommit: node ", node,
+              " applied index ", applied, ", which nobody committed");
+  LOCKD_CHECK(digest == DigestAt(applied), "DigestsAgree: node ", node, " differs at index ",
+              applied);
 }
 
 // One that joins has no configuration until it comes to one in its log.
@@ -97,15 +167,14 @@ void LogChecker::CheckLeader(const SimNode& node) {
   LOCKD_CHECK(leader->second == node.node_id(), "ElectionSafety: nodes ", leader->second, " and ",
               node.node_id(), " lead in term ", raft.term());
   if (!is_new) return;
-  for (uint64_t i = committed_.size(); i > 0; --i) {
-    const Committed& committed = committed_[i - 1];
+  for (raft::Index index = last(); index > base_.index; index = index - 1) {
+    const Committed& committed = At(index);
     if (committed.seen_in >= raft.term()) continue;
-    const raft::Index index(i);
     LOCKD_CHECK(raft.last_index() >= index, "LeaderCompleteness: leader ", node.node_id(),
-                " of term ", raft.term(), " lacks committed index ", i);
+                " of term ", raft.term(), " lacks committed index ", index);
     if (!raft.log().InMemory(index)) return;
     LOCKD_CHECK(raft.log().At(index) == committed.entry, "LeaderCompleteness: leader ",
-                node.node_id(), " has another entry at committed index ", i);
+                node.node_id(), " has another entry at committed index ", index);
   }
 }
 
@@ -124,19 +193,18 @@ void LogChecker::CheckCommits(const SimNode& node, Replica& replica) {
   const raft::Raft& raft = node.node().raft();
   LOCKD_CHECK(raft.commit_index() >= replica.commit, "MonotoneMarks: commit index went back");
   for (raft::Index index = replica.commit + 1; index <= raft.commit_index(); ++index) {
-    const uint64_t known = committed_.size();
+    const raft::Index known = last();
     if (!raft.log().InMemory(index)) {
       // Committed in an earlier life, and on disk only.
-      LOCKD_CHECK(index.value() <= known, "index ", index, " is committed and was never seen");
+      LOCKD_CHECK(index <= known, "index ", index, " is committed and was never seen");
       continue;
     }
     const raft::Entry& entry = raft.log().At(index);
-    if (index.value() <= known) {
-      LOCKD_CHECK(entry == committed_[index.value() - 1].entry, "CommittedNeverLost: node ",
-                  node.node_id(), " commits another entry at index ", index);
+    if (index <= known) {
+      LOCKD_CHECK(entry == At(index).entry, "CommittedNeverLost: node ", node.node_id(),
+                  " commits another entry at index ", index);
     } else {
-      LOCKD_CHECK(index.value() == known + 1, "AppliedAfterCommit: a gap before committed index ",
-                  index);
+      LOCKD_CHECK(index == known + 1, "AppliedAfterCommit: a gap before committed index ", index);
       Append(entry, raft.term());
     }
   }
@@ -144,20 +212,12 @@ void LogChecker::CheckCommits(const SimNode& node, Replica& replica) {
 }
 
 void LogChecker::Append(const raft::Entry& entry, raft::Term term) {
-  std::string payload = entry.payload;
-  if (entry.kind == raft::EntryKind::kConfiguration) {
-    payload = raft::DecodeConfigurationChange(entry.payload)->particulars;
-  }
-  std::optional<state::Batch> batch;
-  if (!payload.empty()) {
-    absl::StatusOr<state::Batch> decoded = state::DecodeBatch(payload);
-    LOCKD_CHECK(decoded.ok(), "a committed entry does not decode: ", decoded.status().message());
-    batch = *std::move(decoded);
-  }
-  const state::ApplyResult result = reference_.Apply(entry.time, payload);
-  committed_.push_back({entry, term, reference_.digest()});
+  const std::string payload = PayloadOf(entry);
+  const std::optional<state::Batch> batch = BatchOf(payload);
+  const state::ApplyResult result = reference_->Apply(entry.time, payload);
+  committed_.push_back({entry, term, reference_->digest()});
   listeners_.on_committed(entry);
-  const std::string broken = state::FirstBrokenInvariant(reference_);
+  const std::string broken = state::FirstBrokenInvariant(*reference_);
   LOCKD_CHECK(broken.empty(), "StateInvariants: after index ", entry.index, ": ", broken);
   const state::Batch* const commands = batch.has_value() ? &*batch : nullptr;
   CheckOracle(entry, commands, result);
@@ -172,10 +232,10 @@ void LogChecker::CheckOracle(const raft::Entry& entry, const state::Batch* batch
   const state::ApplyResult expected = oracle_.Apply(entry.time, batch);
   bool alike = expected.events == result.events &&
                expected.results.size() == result.results.size() &&
-               oracle_.session_count() == reference_.session_count() &&
-               oracle_.lock_count() == reference_.lock_count() &&
-               oracle_.waiter_count() == reference_.waiter_count() &&
-               oracle_.NextDeadline() == reference_.NextDeadline();
+               oracle_.session_count() == reference_->session_count() &&
+               oracle_.lock_count() == reference_->lock_count() &&
+               oracle_.waiter_count() == reference_->waiter_count() &&
+               oracle_.NextDeadline() == reference_->NextDeadline();
   for (size_t i = 0; alike && i < result.results.size(); ++i) {
     alike = expected.results[i].refusal == result.results[i].refusal &&
             expected.results[i].value == result.results[i].value;
@@ -231,7 +291,7 @@ void LogChecker::CheckGrants(const state::Batch* batch, const state::ApplyResult
 // than concluded from events.
 void LogChecker::TellEnds(raft::Index index, const state::ApplyResult& result) {
   for (auto& [lock, owner] : owners_) {
-    const FencingToken now = reference_.GetLock(lock).token;
+    const FencingToken now = reference_->GetLock(lock).token;
     if (owner != now) owners_since_[lock][index] = now;
     if (owner != now && !owner.is_zero()) listeners_.on_hold_ended(lock, owner);
     owner = now;
@@ -250,7 +310,12 @@ void LogChecker::TellEnds(raft::Index index, const state::ApplyResult& result) {
 
 void LogChecker::OnStaleRead(const std::string& lock, raft::Index applied,
                              FencingToken holder) const {
-  LOCKD_CHECK(applied.value() <= committed_.size(), "StaleReadsTrue: entry ", applied,
+  // Of a blank disk: up to the backup, the log is that of the cluster before.
+  if (before_ != nullptr && applied < base_.index) {
+    before_->OnStaleRead(lock, applied, holder);
+    return;
+  }
+  LOCKD_CHECK(applied <= last(), "StaleReadsTrue: entry ", applied,
               " is shown as applied and was never committed");
   FencingToken expected;
   if (const auto changes = owners_since_.find(lock); changes != owners_since_.end()) {

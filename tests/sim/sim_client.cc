@@ -137,15 +137,15 @@ SessionId SimClient::session_id() const {
   return is_up() ? fsm_->session_id() : SessionId(0);
 }
 
-bool SimClient::BelievesInHold(const std::string& lock, FencingToken except) const {
-  if (!is_up()) return false;
+std::vector<FencingToken> SimClient::BelievedHolds(const std::string& lock) const {
+  std::vector<FencingToken> believed;
+  if (!is_up()) return believed;
   for (const Task& task : tasks_) {
-    if (task.lock == lock && !task.token.is_zero() && task.token != except &&
-        fsm_->IsHeld(task.operation, clock_.Now())) {
-      return true;
+    if (task.lock == lock && !task.token.is_zero() && fsm_->IsHeld(task.operation, clock_.Now())) {
+      believed.push_back(task.token);
     }
   }
-  return false;
+  return believed;
 }
 
 bool SimClient::IsHolding() const {

@@ -96,8 +96,8 @@ class SimClient : public Host {
   [[nodiscard]] const std::string& sent() const { return sent_; }
   [[nodiscard]] HostId host() const { return options_.host; }
   [[nodiscard]] SessionId session_id() const;
-  // Whether the program, looking now, would believe in any hold of this lock other than `except`.
-  [[nodiscard]] bool BelievesInHold(const std::string& lock, FencingToken except) const;
+  // The holds of this lock that the program, looking now, would believe in.
+  [[nodiscard]] std::vector<FencingToken> BelievedHolds(const std::string& lock) const;
   // Whether it would believe in its session now.
   [[nodiscard]] bool BelievesInSession() const;
   [[nodiscard]] std::string Describe() const;

@@ -32,8 +32,7 @@ void SimNode::Trace(const std::string& text) const {
 
 // ---- Life
 
-// Empty: this start came to nothing, and what follows from that has been done.
-std::optional<storage::OpenedStorage> SimNode::OpenDisk() {
+storage::StorageOptions SimNode::MakeStorageOptions() {
   storage::StorageOptions options;
   options.log.directory = kWalDirectory;
   options.log.node_id = options_.node_id;
@@ -43,16 +42,22 @@ std::optional<storage::OpenedStorage> SimNode::OpenDisk() {
   options.log.tail_bytes_max = kTailBytesMax;
   options.log.new_log_base = options_.log_base;
   options.snapshot_directory = kSnapshotDirectory;
+  return options;
+}
+
+// Empty: this start came to nothing, and what follows from that has been done.
+std::optional<storage::OpenedStorage> SimNode::OpenDisk() {
+  const storage::StorageOptions options = MakeStorageOptions();
   if (life_ > 1 && faults_->Chooses(Fault::kCrashInRecovery)) {
-    disk_.CutPowerAt(random_.Between(1, 8));
+    disk_->CutPowerAt(random_.Between(1, 8));
   }
-  absl::StatusOr<storage::OpenedStorage> opened = storage::OpenStorage(&disk_, options);
-  if (opened.ok() && disk_.power_is_on()) {
-    disk_.CutPowerAt(storage::MemFileSystem::kNever);
+  absl::StatusOr<storage::OpenedStorage> opened = storage::OpenStorage(disk_.get(), options);
+  if (opened.ok() && disk_->power_is_on()) {
+    disk_->CutPowerAt(storage::MemFileSystem::kNever);
     return *std::move(opened);
   }
   const std::string why(opened.status().message());
-  const bool power_went = !disk_.power_is_on();
+  const bool power_went = !disk_->power_is_on();
   if (power_went) faults_->Happened(Fault::kCrashInRecovery);
   const bool may_fail = power_went || IsExplained(why);
   opened = absl::CancelledError();  // closes its files
@@ -95,7 +100,7 @@ bool SimNode::AcceptRecovered(const storage::OpenedStorage& opened) {
 
 void SimNode::Start() {
   LOCKD_CHECK(!is_up(), "started twice");
-  if (is_lost_ || is_spare_ || is_removed_) return;
+  if (is_lost_ || is_spare_ || is_removed_ || is_retired_) return;
   ++life_;
   std::optional<storage::OpenedStorage> opened = OpenDisk();
   if (!opened.has_value()) return;
@@ -107,8 +112,8 @@ void SimNode::Start() {
   }
   // What a start met is mended, or not counted on any more. It does not read what no write has
   // reached: a bad sector of a prepared file can stand in the way later, when log precedes it.
-  damages_ = static_cast<int>(disk_.UnreadableSectors(kWalDirectory));
-  snapshot_damages_ = static_cast<int>(disk_.UnreadableSectors(kSnapshotDirectory));
+  damages_ = static_cast<int>(disk_->UnreadableSectors(kWalDirectory));
+  snapshot_damages_ = static_cast<int>(disk_->UnreadableSectors(kSnapshotDirectory));
   MakeNode(*std::move(opened));
   network_->SetUp(options_.host, true);
   StartFileJobs();
@@ -136,6 +141,9 @@ void SimNode::MakeNode(storage::OpenedStorage opened) {
     node_options.contact_address = contact_address_;
   } else {
     node_options.bootstrap_members = options_.members;
+    node_options.is_restored = is_restored_;
+    const bool is_of_no_cluster = opened.log.identity.cluster_id.is_zero();
+    if (is_restored_ && is_of_no_cluster) node_options.restored_from = opened.snapshot;
   }
   node_options.cluster_id_draw = ClusterId(random_.Next() >> 1 | 1);
   node_options.seed = random_.Next();
@@ -168,7 +176,7 @@ storage::MemFileSystem::Unsynced SimNode::DrawUnsynced() {
   };
   for (const auto& [fault, fate] : kFates) {
     if (!faults_->Chooses(fault)) continue;
-    if (disk_.unsynced_sectors() > 0) faults_->Happened(fault);
+    if (disk_->unsynced_sectors() > 0) faults_->Happened(fault);
     return fate;
   }
   return Unsynced::kKept;  // the process died, not the machine
@@ -189,7 +197,7 @@ void SimNode::CrashInNextWrite() {
 void SimNode::CrashIn(const storage::LogWrite& write) {
   Trace("crashes in a write");
   faults_->Happened(Fault::kCrashInWrite);
-  disk_.CutPowerAt(random_.Between(1, 3));
+  disk_->CutPowerAt(random_.Between(1, 3));
   shadow_.OnWriteStarted(write);
   (void)store_->Write(write);
   EndProcess(DrawUnsynced());
@@ -239,7 +247,7 @@ void SimNode::EndProcess(storage::MemFileSystem::Unsynced unsynced) {
   crashes_in_snapshot_job_ = false;
   is_stopping_ = false;
   ++life_;  // what is scheduled for the old life finds another one
-  disk_.Crash(unsynced, &random_);
+  disk_->Crash(unsynced, &random_);
   network_->SetUp(options_.host, false);
 }
 
@@ -275,7 +283,7 @@ void SimNode::Heal() {
   if (is_lost_ || is_spare_ || is_removed_) return;
   FreeDisk();
   set_disk_is_low(false);
-  disk_.ForgetFaults();
+  disk_->ForgetFaults();
   due_.clear();
   crashes_in_write_ = false;
   crashes_in_snapshot_job_ = false;
@@ -570,7 +578,7 @@ void SimNode::StartFileJobs() {
     scheduler_->After(DiskLatency(), [this, life = life_, job = *std::move(job)]() mutable {
       if (life != life_) return;
       absl::StatusOr<bool> done = false;
-      while (done.ok() && !*done) done = storage::LogStore::RunFileJobSlice(&disk_, &job);
+      while (done.ok() && !*done) done = storage::LogStore::RunFileJobSlice(disk_.get(), &job);
       store_->FileJobDone(job, done.status());
       StartFileJobs();
     });

@@ -50,6 +50,7 @@ class SimNode : public Host {
     std::function<void(node::NodeOptions*)> tune{};  // may be empty; changes them at each start
     bool is_spare = false;                           // joins later, instead of having these members
     uint64_t peer_features = node::NodeOptions{}.peer_features;  // of the program it begins with
+    int64_t wall_start_ms = 0;  // what the clock on the wall shows when the run begins
     // Which host answers at a peer address.
     std::function<HostId(const std::string&)> host_of;
     // After each turn, with everything that the turn changed in place.
@@ -116,6 +117,18 @@ class SimNode : public Host {
   void CopyAFile();
   void StepWallClock(int64_t by_ms) { wall_offset_ms_ += by_ms; }
 
+  // -- another machine in its place --
+  // The process dies and is not started any more, until Restore.
+  void Retire();
+  // A machine with an empty disk has its place, and does `lockd restore` with this file: from now
+  // on it can be started. Its clock on the wall is wrong by so much. Returns the state that it
+  // begins with, and where its log begins.
+  struct Restored {
+    raft::LogBase base;
+    state::Digest digest;
+  };
+  Restored Restore(const std::string& backup, int64_t wall_error_ms);
+
   [[nodiscard]] bool is_up() const { return node_ != nullptr; }
   [[nodiscard]] bool is_paused() const { return is_paused_; }
   // Its disk is gone for good: no demand is made of it any more.
@@ -144,6 +157,7 @@ class SimNode : public Host {
  private:
   static constexpr char kWalDirectory[] = "/wal";
   static constexpr char kSnapshotDirectory[] = "/snapshots";
+  static constexpr char kBackupFile[] = "/backup";
   // Small, so that a run of seconds rolls and recycles segments.
   static constexpr uint64_t kSegmentBytes = 64 * 1024;
   static constexpr uint64_t kDiskReserveBytes = 4 * kSegmentBytes;
@@ -172,6 +186,7 @@ class SimNode : public Host {
   bool IsExplained(const storage::SnapshotJob& job, const absl::Status& status);
   void Lose(const std::string& why);
   storage::MemFileSystem::Unsynced DrawUnsynced();
+  storage::StorageOptions MakeStorageOptions();
   std::optional<storage::OpenedStorage> OpenDisk();
   bool AcceptRecovered(const storage::OpenedStorage& opened);
   void MakeNode(storage::OpenedStorage opened);
@@ -204,8 +219,8 @@ class SimNode : public Host {
   // The machine: outlives crashes.
   Random random_;
   SimClock clock_;
-  int64_t wall_offset_ms_ = 0;
-  storage::MemFileSystem disk_;
+  int64_t wall_offset_ms_ = options_.wall_start_ms;
+  std::unique_ptr<storage::MemFileSystem> disk_ = std::make_unique<storage::MemFileSystem>();
   DiskShadow shadow_{options_.log_base};
   bool disk_is_slow_ = false;
   bool disk_is_full_ = false;
@@ -219,6 +234,8 @@ class SimNode : public Host {
   bool is_lost_ = false;
   bool is_spare_ = options_.is_spare;
   bool is_removed_ = false;
+  bool is_retired_ = false;
+  bool is_restored_ = false;  // as D/members says it
   std::string contact_address_;
   uint64_t peer_features_ = options_.peer_features;  // of the program that runs, or ran last
   uint64_t next_features_ = options_.peer_features;

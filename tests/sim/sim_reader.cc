@@ -69,6 +69,7 @@ void SimReader::OnDialed(LinkId link) {
   AppendFrame(bytes, HeaderOf(Opcode::kHello, 1), hello);
   AppendFrame(bytes, HeaderOf(Opcode::kGetLock, 2), request);
   found->second.asked_at = scheduler_->now();
+  found->second.era = options_.era();
   network_->Send(link, options_.host, std::move(bytes));
 }
 
@@ -99,9 +100,9 @@ bool SimReader::OnFrame(Read& read, const FrameView& frame) {
   const FencingToken owner(reply.lock().token());
   if (read.is_stale) {
     LOCKD_CHECK(reply.age_ms() >= -1, "StaleReadsTrue: an answer of the future");
-    options_.on_stale_answer(read.lock, reply.stamp().applied_index(), owner);
+    options_.on_stale_answer(read.lock, read.era, reply.stamp().applied_index(), owner);
   } else {
-    options_.on_answer(read.lock, read.asked_at, owner);
+    options_.on_answer(read.lock, read.asked_at, read.era, owner);
   }
   return false;
 }

@@ -9,6 +9,7 @@
 #ifndef LOCKD_TESTS_SIM_SIM_READER_H_
 #define LOCKD_TESTS_SIM_SIM_READER_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -29,10 +30,14 @@ class SimReader : public Host {
     uint64_t seed = 0;
     uint64_t nodes = 0;  // hosts 1..nodes
     uint64_t locks = 0;
+    // How often the cluster was restored. Who answers is of the era in which it was asked.
+    std::function<size_t()> era;
     // A read was sent at `asked_at` and is answered now; zero: nobody holds the lock.
-    std::function<void(const std::string& lock, Time asked_at, FencingToken owner)> on_answer;
+    std::function<void(const std::string& lock, Time asked_at, size_t era, FencingToken owner)>
+        on_answer;
     // A stale read shows this owner after that entry.
-    std::function<void(const std::string& lock, uint64_t applied_index, FencingToken owner)>
+    std::function<void(const std::string& lock, size_t era, uint64_t applied_index,
+                       FencingToken owner)>
         on_stale_answer;
   };
 
@@ -52,6 +57,7 @@ class SimReader : public Host {
     std::string lock;
     bool is_stale = false;
     Time asked_at = 0;
+    size_t era = 0;
     FrameDecoder decoder{kClientFrameBytesMax};
   };
 

@@ -16,6 +16,7 @@
 #include "tests/sim/fault_injector.h"
 #include "tests/sim/ledgers.h"
 #include "tests/sim/log_checker.h"
+#include "tests/sim/restorer.h"
 #include "tests/sim/sim_client.h"
 #include "tests/sim/sim_network.h"
 #include "tests/sim/sim_node.h"
@@ -27,6 +28,8 @@ namespace {
 
 constexpr size_t kOpcodeAt = 8;  // in a frame
 constexpr Time kFormationTime = 10 * kSeconds;
+// More, when a restored cluster must not go on in the minute of its backup's last number.
+constexpr Time kClocksMinute = 61 * kSeconds;
 // The bounds of the design, once a majority is healed.
 constexpr Time kAnswerTime = 5 * kSeconds;
 constexpr Time kExpirySlack = kSeconds;
@@ -52,6 +55,13 @@ class Simulation {
   void RunUntilDone(Time deadline, const char* what, Done done);
 
   void Form();
+  void AwaitFormation(Time deadline);
+  void RunWithFaults();
+  void Restore();
+  void BeginEra(const Backup& backup);
+  [[nodiscard]] LogChecker& log() const { return *logs_.back(); }
+  [[nodiscard]] Ledgers& ledgers() const { return *ledgers_.back(); }
+  [[nodiscard]] std::vector<NodeId> Founders() const;
   void HealCore();
   void HealRest();
   // Some healed node's log ends where another one's has not begun yet.
@@ -85,10 +95,13 @@ class Simulation {
   std::vector<std::unique_ptr<SimClient>> clients_;
   std::unique_ptr<Stranger> stranger_;
   std::unique_ptr<SimReader> reader_;
+  std::unique_ptr<Restorer> restorer_;
   std::unique_ptr<FaultInjector> injector_;
   ClientChecks client_checks_;
-  std::unique_ptr<Ledgers> ledgers_;
-  LogChecker log_checker_;
+  // One of each era, the present one last.
+  std::vector<std::unique_ptr<Ledgers>> ledgers_;
+  std::vector<std::unique_ptr<LogChecker>> logs_;
+  std::set<ClusterId> clusters_;
   std::set<HostId> core_;  // empty while nothing is healed
   uint64_t operations_ = 0;
   uint64_t mixed_verdicts_ = 0;
@@ -101,14 +114,12 @@ Simulation::Simulation(const SimOptions& options)
       swarm_(Swarm::Draw(&random_, options.seed)),
       faults_(swarm_, random_.Next(), options.omit_faults),
       network_(&scheduler_, random_.Next(), &faults_),
-      client_checks_(&scheduler_, &clients_),
-      log_checker_(
-          {.on_committed = [this](const raft::Entry& entry) { ledgers_->OnCommitted(entry); },
-           .on_session_expired =
-               [this](SessionId session) { client_checks_.OnSessionExpired(session); },
-           .on_hold_ended = [this](
-                                const std::string& lock,
-                                FencingToken token) { client_checks_.OnHoldEnded(lock, token); }}) {
+      client_checks_(&scheduler_, &clients_) {
+  logs_.push_back(std::make_unique<LogChecker>(LogChecker::Listeners{
+      .on_committed = [this](const raft::Entry& entry) { ledgers().OnCommitted(entry); },
+      .on_session_expired = [this](SessionId session) { client_checks_.OnSessionExpired(session); },
+      .on_hold_ended = [this](const std::string& lock,
+                              FencingToken token) { client_checks_.OnHoldEnded(lock, token); }}));
   BuildNodes();
   BuildClients();
   stranger_ = std::make_unique<Stranger>(
@@ -120,19 +131,28 @@ Simulation::Simulation(const SimOptions& options)
           .seed = random_.Next(),
           .nodes = swarm_.nodes,
           .locks = swarm_.locks,
+          .era = [this] { return client_checks_.eras().era(); },
           .on_answer =
-              [this](const std::string& lock, Time asked_at, FencingToken owner) {
-                client_checks_.OnOwnerRead(lock, asked_at, owner);
+              [this](const std::string& lock, Time asked_at, size_t era, FencingToken owner) {
+                client_checks_.OnOwnerRead(lock, asked_at, era, owner);
               },
           .on_stale_answer =
-              [this](const std::string& lock, uint64_t applied_index, FencingToken owner) {
-                log_checker_.OnStaleRead(lock, raft::Index(applied_index), owner);
+              [this](const std::string& lock, size_t era, uint64_t applied_index,
+                     FencingToken owner) {
+                logs_.at(era)->OnStaleRead(lock, raft::Index(applied_index), owner);
               }});
+  restorer_ = std::make_unique<Restorer>(
+      Restorer::World{&scheduler_, &network_, &faults_, &nodes_, &clients_,
+                      [this] { return client_checks_.eras().era(); },
+                      [this](const Backup& backup) {
+                        logs_.at(backup.era)->CheckBackup(backup.base, backup.digest);
+                      }},
+      swarm_, HostId(nodes_.size() + swarm_.clients + 3), options.seed, Tracer());
   injector_ = std::make_unique<FaultInjector>(
-      FaultInjector::World{&scheduler_, &network_, &faults_, &nodes_, &clients_, stranger_.get(),
-                           [this]() -> const std::vector<state::Member>& {
-                             return log_checker_.reference().members();
-                           }},
+      FaultInjector::World{
+          &scheduler_, &network_, &faults_, &nodes_, &clients_, stranger_.get(),
+          [this]() -> const std::vector<state::Member>& { return log().reference().members(); },
+          [this] { restorer_->SaveBackup(); }, [this] { restorer_->AskForLoss(); }},
       swarm_, random_.Next(), Tracer());
 }
 
@@ -144,7 +164,6 @@ const SimNode* Simulation::NodeAt(HostId host) const {
 
 void Simulation::BuildNodes() {
   std::vector<state::Member> members;
-  std::vector<NodeId> voters;
   std::map<std::string, HostId> host_of_address;
   for (uint64_t i = 1; i <= swarm_.nodes + swarm_.spares; ++i) {
     const NodeId id(i);
@@ -152,9 +171,8 @@ void Simulation::BuildNodes() {
     host_of_address.emplace(address, HostId(i));
     if (i > swarm_.nodes) continue;
     members.push_back({.node_id = id, .peer_address = address});
-    voters.push_back(id);
   }
-  ledgers_ = std::make_unique<Ledgers>(&scheduler_, std::move(voters));
+  ledgers_.push_back(std::make_unique<Ledgers>(&scheduler_, Founders()));
   network_.on_peer_frame = [this](HostId from, HostId to, absl::string_view frame) {
     // What an acceptor answers to a stranger is none of the nodes' business.
     const SimNode* const sender = NodeAt(from);
@@ -163,7 +181,7 @@ void Simulation::BuildNodes() {
     NoteVersions(*sender, static_cast<Opcode>(frame[kOpcodeAt]));
     // A machine that lost its disk may join anew, if it had not been let in before.
     if (!sender->is_wiped() && !receiver->is_wiped()) {
-      ledgers_->OnPeerFrame(sender->node_id(), receiver->node_id(), frame);
+      ledgers().OnPeerFrame(sender->node_id(), receiver->node_id(), frame);
     }
   };
   for (uint64_t i = 1; i <= swarm_.nodes + swarm_.spares; ++i) {
@@ -172,6 +190,7 @@ void Simulation::BuildNodes() {
     node.node_id = NodeId(i);
     node.peer_address = absl::StrCat("node-", i, ":7421");
     node.is_spare = i > swarm_.nodes;
+    if (swarm_.is_restored()) node.wall_start_ms = Restorer::kWallStartMs;
     if (swarm_.begins_as_version_before()) node.peer_features = kFeaturesOfVersionBefore;
     node.members = members;
     node.seed = random_.Next();
@@ -184,19 +203,19 @@ void Simulation::BuildNodes() {
     };
     node.after_turn = [this](SimNode& turned) { AfterTurn(turned); };
     node.on_write_begins = [this](NodeId id, const storage::LogWrite& write) {
-      ledgers_->OnWriteBegins(id, write);
+      ledgers().OnWriteBegins(id, write);
     };
     node.on_durable = [this](NodeId id, const storage::LogWrite& write) {
-      ledgers_->OnDurable(id, write);
+      ledgers().OnDurable(id, write);
     };
     node.on_snapshots_kept = [this](NodeId id, const std::vector<raft::SnapshotId>& kept) {
-      ledgers_->OnSnapshotsKept(id, kept);
+      ledgers().OnSnapshotsKept(id, kept);
     };
     node.on_restored = [this](NodeId id, const raft::LogBase& base) {
-      ledgers_->OnRestored(id, base);
+      ledgers().OnRestored(id, base);
     };
     node.on_recovered = [this](NodeId id, const raft::RecoveredLog& log) {
-      ledgers_->OnRecovered(id, log);
+      ledgers().OnRecovered(id, log);
     };
     node.on_removed = [this](SimNode& removed) {
       LOCKD_CHECK(!IsMember(removed), "RemovedIsNoMember: node ", removed.node_id(),
@@ -206,6 +225,12 @@ void Simulation::BuildNodes() {
     node.trace = Tracer();
     nodes_.push_back(std::make_unique<SimNode>(&scheduler_, &network_, &faults_, std::move(node)));
   }
+}
+
+std::vector<NodeId> Simulation::Founders() const {
+  std::vector<NodeId> founders;
+  for (uint64_t i = 1; i <= swarm_.nodes; ++i) founders.emplace_back(i);
+  return founders;
 }
 
 void Simulation::BuildClients() {
@@ -250,7 +275,7 @@ SimReport Simulation::Run() {
   faults_.set_on(true);
   injector_->Start();
   reader_->Start();
-  RunUntil(scheduler_.now() + swarm_.duration);
+  RunWithFaults();
   injector_->Stop();
   faults_.set_on(false);
   Converge();
@@ -264,14 +289,15 @@ SimReport Simulation::Report() const {
   report.hash = hash_ ^ client_checks_.hash();
   report.simulated = scheduler_.now();
   report.events = scheduler_.events_run();
-  report.committed = log_checker_.committed();
+  for (const auto& log : logs_) report.committed += log->committed();
   for (const auto& client : clients_) {
     report.acquires += client->counts().acquires;
     report.operations += client->counts().acquires + client->counts().releases;
     report.losses += client->counts().losses;
   }
+  report.nodes_lost = restorer_->nodes_lost();
   for (const auto& node : nodes_) report.nodes_lost += node->is_lost() ? 1 : 0;
-  report.grants = log_checker_.grants();
+  report.grants = log().grants();
   report.reads = client_checks_.reads();
   report.works = client_checks_.works();
   report.stale_writes_refused = client_checks_.stale_writes_refused();
@@ -281,8 +307,9 @@ SimReport Simulation::Report() const {
   return report;
 }
 
+// Or until a restore is due.
 void Simulation::RunUntil(Time deadline) {
-  while (scheduler_.RunNext(deadline)) {
+  while (!restorer_->is_due() && scheduler_.RunNext(deadline)) {
   }
 }
 
@@ -301,12 +328,19 @@ void Simulation::RunUntilDone(Time deadline, const char* what, Done done) {
 void Simulation::Form() {
   faults_.set_on(false);
   for (auto& node : nodes_) node->Start();
-  RunUntilDone(kFormationTime, "formation of the cluster", [this] {
+  AwaitFormation(kFormationTime);
+}
+
+void Simulation::AwaitFormation(Time deadline) {
+  RunUntilDone(deadline, "formation of the cluster", [this] {
     return std::all_of(nodes_.begin(), nodes_.end(), [](const auto& node) {
       if (node->is_spare()) return true;
       return !node->node().is_forming() && !node->node().database().cluster_id().is_zero();
     });
   });
+  const ClusterId cluster = log().reference().cluster_id();
+  LOCKD_CHECK(clusters_.insert(cluster).second, "NewClusterId: ", cluster,
+              " was the id of a cluster before");
 }
 
 void Simulation::NoteVersions(const SimNode& sender, Opcode opcode) {
@@ -318,10 +352,52 @@ void Simulation::NoteVersions(const SimNode& sender, Opcode opcode) {
   });
 }
 
+// ---- Restores
+
+void Simulation::RunWithFaults() {
+  Time end = scheduler_.now() + swarm_.duration;
+  while (scheduler_.now() < end) {
+    RunUntil(end);
+    if (!restorer_->TakeDue()) continue;
+    const Time began = scheduler_.now();
+    Restore();
+    end += scheduler_.now() - began;
+  }
+  restorer_->Stop();
+}
+
+// As at the first start, all nodes are needed until the cluster has formed, so faults begin again
+// when it has.
+void Simulation::Restore() {
+  faults_.set_on(false);
+  const Backup backup = restorer_->LoseCluster();
+  BeginEra(backup);
+  RunUntil(scheduler_.now() + restorer_->DrawDowntime());
+  for (auto& node : nodes_) {
+    const SimNode::Restored restored = restorer_->Replace(*node, backup);
+    log().CheckRestored(node->node_id(), restored.base, restored.digest);
+  }
+  for (auto& node : nodes_) {
+    if (!node->is_up()) node->Start();
+    RunUntil(scheduler_.now() + restorer_->DrawPause());
+  }
+  const bool waits = restorer_->MustAwaitClock(log().reference().last_number());
+  AwaitFormation(scheduler_.now() + kFormationTime + (waits ? kClocksMinute : 0));
+  faults_.set_on(true);
+}
+
+void Simulation::BeginEra(const Backup& backup) {
+  const LogChecker& last = log();
+  auto next = std::make_unique<LogChecker>(*logs_.at(backup.era), backup.base.index, last);
+  client_checks_.OnRestored(last.last_token(), last.owners(), next->owners());
+  ledgers_.push_back(std::make_unique<Ledgers>(*ledgers_.at(backup.era), Founders(), next->base()));
+  logs_.push_back(std::move(next));
+}
+
 void Simulation::AfterTurn(const SimNode& node) {
   // What begins anew on a wiped disk is not the member that the ledgers know.
-  if (!node.is_wiped()) ledgers_->AfterTurn(node);
-  log_checker_.AfterTurn(node);
+  if (!node.is_wiped()) ledgers().AfterTurn(node);
+  log().AfterTurn(node);
   if (options_.progress != nullptr) {
     *options_.progress = {faults_.occasions(), operations_, scheduler_.now()};
   }
@@ -398,7 +474,7 @@ const SimNode* Simulation::Leader() const {
 }
 
 bool Simulation::IsMember(const SimNode& node) const {
-  const std::vector<state::Member>& members = log_checker_.reference().members();
+  const std::vector<state::Member>& members = log().reference().members();
   return std::any_of(members.begin(), members.end(), [&node](const state::Member& member) {
     return member.node_id == node.node_id();
   });
@@ -406,7 +482,7 @@ bool Simulation::IsMember(const SimNode& node) const {
 
 // No change is under way, all who have come up have a vote, and who is none of them knows it.
 bool Simulation::MembersAreSettled() const {
-  const std::vector<state::Member>& members = log_checker_.reference().members();
+  const std::vector<state::Member>& members = log().reference().members();
   const bool are_voters = std::all_of(members.begin(), members.end(), [](const auto& member) {
     return member.role == state::MemberRole::kVoter || member.incarnation.is_zero();
   });
@@ -417,7 +493,7 @@ bool Simulation::MembersAreSettled() const {
 }
 
 bool Simulation::NothingIsLeft() const {
-  const state::LockDatabase& state = log_checker_.reference();
+  const state::LockDatabase& state = log().reference();
   return state.session_count() == 0 && state.lock_count() == 0 && state.waiter_count() == 0;
 }
 
@@ -449,7 +525,7 @@ std::string Simulation::DescribeAll() const {
   for (const auto& client : clients_) {
     if (!client->is_finished()) absl::StrAppend(&text, client->Describe(), "; ");
   }
-  const state::LockDatabase& state = log_checker_.reference();
+  const state::LockDatabase& state = log().reference();
   absl::StrAppend(&text, "sessions ", state.session_count(), " locks ", state.lock_count(),
                   " waiters ", state.waiter_count());
   return text;
@@ -480,7 +556,7 @@ void Simulation::Converge() {
   HealRest();
   RunUntilDone(scheduler_.now() + kCatchUpTime + kSnapshotTime, "equality of all replicas",
                [this] { return MembersAreSettled() && AllReplicasAlike(); });
-  log_checker_.reference().CheckInvariants();
+  log().reference().CheckInvariants();
 }
 
 }  // namespace

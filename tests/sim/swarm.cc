@@ -58,6 +58,8 @@ constexpr std::array<FaultSpec, kFaultCount> kSpecs = {{
     {"member-added", kTimed, 10_s, 60_s},
     {"member-removed", kTimed, 10_s, 60_s},
     {"member-replaced", kTimed, 15_s, 60_s},
+    {"backup-saved", kTimed, 5_s, 40_s},
+    {"cluster-restored", kTimed, 40_s, 160_s},
     {"unsynced-lost", kOccasion, 20, 60},
     {"unsynced-reordered", kOccasion, 20, 60},
     {"unsynced-garbled", kOccasion, 20, 60},
@@ -94,7 +96,8 @@ static_assert(!kSpecs.back().name.empty(), "a fault without a line in the table"
 // Drawn from a generator of their own, so that a seed without them runs as it did before there were
 // any: seeds are written down, in the ranges of mutants/ and in reports.
 constexpr uint64_t kApart = 0x6b696e647361706aULL;
-constexpr Fault kDrawnApart[] = {Fault::kNodeUpgraded};
+constexpr Fault kDrawnApart[] = {Fault::kNodeUpgraded, Fault::kBackupSaved,
+                                 Fault::kClusterRestored};
 
 bool IsDrawnApart(Fault fault) {
   return std::find(std::begin(kDrawnApart), std::end(kDrawnApart), fault) != std::end(kDrawnApart);
@@ -125,6 +128,12 @@ void Swarm::DrawApart(uint64_t seed) {
     if (on) rates[i] = rate;
   };
   draw(Fault::kNodeUpgraded, random.Chance(1, 10));
+  draw(Fault::kBackupSaved, random.Chance(1, 8));
+  draw(Fault::kClusterRestored, has(Fault::kBackupSaved) && !changes_members());
+  // Some hold for so long that they still do when a new cluster has formed.
+  if (is_restored() && random.Chance(2, 3)) {
+    hold_mean = static_cast<Time>(random.Between(500, 3'000)) * kMillis;
+  }
 }
 
 Swarm Swarm::Of(uint64_t seed) {

@@ -57,6 +57,9 @@ enum class Fault : uint8_t {
   kMemberAdded,     // one more machine, with an empty disk, joins
   kMemberRemoved,   // the leader itself, too
   kMemberReplaced,  // both at once; whoever lost its disk goes first
+  // Backups: an operator's, too.
+  kBackupSaved,      // from any node, over the network
+  kClusterRestored,  // all nodes are lost for good, and a new cluster is made from a backup
   // Disks.
   kUnsyncedLost,       // nothing that was not synced survives a crash
   kUnsyncedReordered,  // of what was not synced some sectors and names survive
@@ -121,6 +124,7 @@ struct Swarm {
 
   // Only then.
   [[nodiscard]] bool changes_members() const { return spares != 0; }
+  [[nodiscard]] bool is_restored() const { return has(Fault::kClusterRestored); }
   [[nodiscard]] bool begins_as_version_before() const { return has(Fault::kNodeUpgraded); }
 
   int64_t clock_rate_ppm_max = 0;

@@ -332,6 +332,28 @@ CommandResult NaiveLockDatabase::Do(const Refound& command) {
   return Do(command.bootstrap);
 }
 
+// An end whose clean-up is put off is the lock-delay.
+void NaiveLockDatabase::PrepareRefounding() {
+  int64_t longest_ttl_ms = 0;
+  for (const auto& [id, session] : sessions_) {
+    longest_ttl_ms = std::max(longest_ttl_ms, session.ttl_ms);
+  }
+  waiters_.clear();
+  std::set<SessionId> forgotten;
+  for (auto& [id, session] : sessions_) {
+    if (session.end_is_done) continue;
+    if (!session.end_deadline) session.kept_until = time_ + kEndedSessionKeptMs;
+    session.end_deadline = After(longest_ttl_ms);
+    session.end_is_done = AcquiresOf(id).empty();
+    const bool remembers = !session.replies.empty() || !session.outcomes.empty();
+    if (session.end_is_done && !remembers) forgotten.insert(id);
+  }
+  for (const SessionId id : forgotten) sessions_.erase(id);
+  cluster_id_ = ClusterId(0);
+  members_.clear();
+  last_node_id_ = NodeId(0);
+}
+
 CommandResult NaiveLockDatabase::Do(const RegisterMember& command) {
   for (Member& member : members_) {
     if (member.node_id != command.member.node_id) continue;

@@ -27,6 +27,9 @@ class NaiveLockDatabase {
   // `batch` is null for a no-op entry, which only moves time.
   ApplyResult Apply(ClusterTime time, const Batch* batch);
 
+  // Makes of it what a cluster that is restored begins with.
+  void PrepareRefounding();
+
   // -- reads --
   [[nodiscard]] LockView GetLock(const std::string& name) const;
   [[nodiscard]] std::vector<LockView> Locks(const std::string& prefix) const;  // held, by name

@@ -10,6 +10,7 @@
 #include "protocol/base/random.h"
 #include "server/state/refounding.h"
 #include "tests/support/command_stream.h"
+#include "tests/support/naive_lock_database.h"
 #include "tests/support/oracle_check.h"
 #include "tests/support/snapshot_content.h"
 
@@ -35,8 +36,10 @@ TEST(RefoundingRandom, KeepsWhatIsHeldAndFreesItInTime) {
     Random random(seed);
     CommandStream stream([&random](uint64_t bound) { return random.Below(bound); });
     LockDatabase database;
+    NaiveLockDatabase oracle;
     for (uint64_t entries = random.Below(200); entries > 0; --entries) {
       const LogEntry entry = stream.Next();
+      oracle.Apply(entry.time, entry.batch ? &*entry.batch : nullptr);
       stream.Learn(entry, database.Apply(entry.time, Encode(entry)));
     }
     const std::vector<std::string> held = HeldNames(database);
@@ -44,7 +47,11 @@ TEST(RefoundingRandom, KeepsWhatIsHeldAndFreesItInTime) {
     const ClusterTime now = database.time();
 
     database.PrepareRefounding();
+    oracle.PrepareRefounding();
     database.CheckInvariants();
+    ASSERT_EQ(database.lock_count(), oracle.lock_count());
+    ASSERT_EQ(database.session_count(), oracle.session_count());
+    ASSERT_EQ(database.NextDeadline(), oracle.NextDeadline());
     ASSERT_EQ(HeldNames(database), held);
     ASSERT_EQ(database.session_count(), 0u);
     ASSERT_EQ(database.waiter_count(), 0u);
@@ -60,6 +67,16 @@ TEST(RefoundingRandom, KeepsWhatIsHeldAndFreesItInTime) {
     builder.Add(refound);
     ASSERT_EQ(next.Apply(now, builder.Take(WallTime(1))).results.at(0).refusal, Refusal::kNone);
     next.CheckInvariants();
+    const Batch founding{.wall_time = WallTime(1), .commands = {refound}};
+    oracle.Apply(now, &founding);
+    // Step by step the same, up to the end of the lock-delay and beyond.
+    for (ClusterTime step = now; next.NextDeadline() != kNeverCluster;) {
+      step = std::max(step, next.NextDeadline());
+      const ApplyResult result = next.Apply(step, "");
+      ASSERT_EQ(result.events, oracle.Apply(step, nullptr).events);
+      ASSERT_EQ(HeldNames(next).size(), oracle.lock_count());
+      ASSERT_EQ(next.NextDeadline(), oracle.NextDeadline());
+    }
     // Nothing is left once the lock-delay is over and outcomes need not be kept any more.
     const ClusterTime end = now + ServerDurationMs(kDurationMsMax);
     do {

@@ -26,6 +26,12 @@ namespace lockd::sim {
 
 class ClockLedger {
  public:
+  // The log goes on behind an entry of this time, in place of what came after it: a restore. What
+  // the clock had gained then, it has not lost.
+  void GoOnAfter(ClusterTime time) {
+    stamped_.clear();
+    last_time_ = time;
+  }
   // The leader of `term` appended this entry at `real_ns`. Once for each; later calls say nothing.
   void Stamped(raft::Index index, raft::Term term, int64_t real_ns);
   // `real_ns` of an entry that Stamped never told counts as now.

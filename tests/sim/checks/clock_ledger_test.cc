@@ -37,6 +37,20 @@ TEST_F(ClockLedgerTest, ATimeThatGrowsFasterThanTheBoundTrips) {
   EXPECT_THAT(Entry(2'007, 6'000), Trips("ClusterTimeBounded"));
 }
 
+TEST_F(ClockLedgerTest, AfterARestoreTimeGoesOnFromTheBackup) {
+  EXPECT_THAT(Entry(1'000, 5'000), Holds());
+  EXPECT_THAT(Entry(9'000, 13'000), Holds());
+  ledger_.GoOnAfter(ClusterTime(1'000));
+  index_ = Index(1);
+  EXPECT_THAT(Entry(1'001, 20'000), Holds());
+  EXPECT_THAT(Entry(2'001, 21'000), Holds());
+  ClockLedger other = ledger_;
+  EXPECT_THAT(Entry(3'010, 22'000), Trips("ClusterTimeBounded"));
+  ledger_ = other;
+  ledger_.GoOnAfter(ClusterTime(2'001));
+  EXPECT_THAT(Entry(2'000, 23'000), Trips("ClusterTimeMonotone"));
+}
+
 TEST_F(ClockLedgerTest, GainsTooSmallForOneStepAddUp) {
   EXPECT_THAT(Entry(0, 0), Holds());
   EXPECT_THAT(Entry(101, 100), Holds());

@@ -17,6 +17,16 @@ bool HoldsTerm(const std::vector<raft::Term>& terms, raft::Index index, raft::Te
 
 }  // namespace
 
+DurabilityLedger::DurabilityLedger(std::vector<NodeId> voters, const raft::LogBase& base)
+    : DurabilityLedger(std::move(voters)) {
+  for (const NodeId voter : configurations_.front().voters) {
+    Disk& disk = disks_[voter];
+    disk.hard_state = {base.term, NodeId{0}, base.index};
+    disk.image.BeginAfter(base.index, base.term);
+    disk.planned = disk.image;
+  }
+}
+
 bool DurabilityLedger::Log::Holds(raft::Index index, raft::Term term) const {
   return HoldsTerm(terms, index, term);
 }

@@ -45,6 +45,9 @@ class DurabilityLedger {
   explicit DurabilityLedger(std::vector<NodeId> voters)
       : configurations_{{.voters = std::move(voters), .outgoing_voters = {}, .learners = {}}} {}
 
+  // Of a cluster that was restored: each voter's log begins after this entry.
+  DurabilityLedger(std::vector<NodeId> voters, const raft::LogBase& base);
+
   // Of the node that is the next to be seen to commit something: the last committed one, and what
   // follows it.
   void InForce(std::vector<raft::Configuration> configurations) {

@@ -54,6 +54,37 @@ class DurabilityLedgerTest : public testing::Test {
   DurabilityLedger ledger_{{kA, kB, kC}};
 };
 
+// ---- A restored cluster
+
+// Each node begins after entry 4 of term 3.
+class RestoredDurabilityTest : public DurabilityLedgerTest {
+ protected:
+  static constexpr raft::LogBase kBase{Index(4), Term(3), ClusterTime(0)};
+  RestoredDurabilityTest() { ledger_ = DurabilityLedger({kA, kB, kC}, kBase); }
+  static raft::RecoveredLog After(uint64_t base, uint64_t last) {
+    raft::RecoveredLog log;
+    log.hard_state = Hard(3);
+    log.base_index = Index(base);
+    log.base_term = Term(3);
+    log.last_index = Index(last);
+    return log;
+  }
+};
+
+TEST_F(RestoredDurabilityTest, BeginsAfterTheBackupAndNowhereElse) {
+  EXPECT_THAT(ledger_.Recovered(kA, After(4, 4)), Holds());
+  EXPECT_THAT(ledger_.Recovered(kB, After(3, 4)), Trips("BaseNeverBack"));
+  EXPECT_THAT(ledger_.Recovered(kC, After(4, 3)), Trips("DurableSurvives"));
+}
+
+TEST_F(RestoredDurabilityTest, GoesOnBehindIt) {
+  EXPECT_THAT(ledger_.Committed(Index(5), Term(4)), Trips("AckedOnMajorityDisks"));
+  Write(kA, Hard(4), Entries(5, {4}));
+  Write(kB, Hard(4), Entries(5, {4}));
+  EXPECT_THAT(ledger_.Committed(Index(5), Term(4)), Holds());
+  EXPECT_THAT(ledger_.WriteBegins(kC, Hard(4), Entries(4, {4})), Trips("WritesContiguous"));
+}
+
 // ---- Commits
 
 TEST_F(DurabilityLedgerTest, AnEntryOnTheDisksOfAMajorityMayBeCommitted) {

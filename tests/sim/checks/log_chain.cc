@@ -26,6 +26,10 @@ uint64_t HashOnto(uint64_t before, const raft::Entry& entry) {
 
 }  // namespace
 
+LogChain::LogChain(const raft::LogBase& base) {
+  hashes_.emplace(std::make_pair(base.index, base.term), Mix(base.index.value()));
+}
+
 std::string LogChain::Holds(NodeId node, const raft::Entry& entry) {
   std::vector<Link>& log = logs_[node];
   const uint64_t index = entry.index.value();

@@ -33,6 +33,10 @@ namespace lockd::sim {
 
 class LogChain {
  public:
+  LogChain() = default;
+  // All logs begin after this entry: those of a cluster that was restored.
+  explicit LogChain(const raft::LogBase& base);
+
   [[nodiscard]] std::string Holds(NodeId node, const raft::Entry& entry);
   // The node's log ends at `last`: what stood behind it is gone.
   void Ends(NodeId node, raft::Index last);

@@ -41,6 +41,20 @@ TEST_F(LogChainTest, AnUncommittedSuffixMayBeReplaced) {
   EXPECT_EQ(chain_.TermAt(kA, Index(3)), Term(0));
 }
 
+TEST_F(LogChainTest, LogsOfARestoredClusterBeginAfterTheBackup) {
+  const raft::LogBase base{Index(7), Term(3), ClusterTime(50)};
+  chain_ = LogChain(base);
+  EXPECT_THAT(chain_.Begins(kA, base), Holds());
+  EXPECT_THAT(chain_.Begins(kB, base), Holds());
+  EXPECT_THAT(chain_.Holds(kA, Entry(8, 4, "x", 50)), Holds());
+  EXPECT_THAT(chain_.Holds(kB, Entry(8, 4, "y", 50)), Trips("LogMatching"));
+  EXPECT_THAT(chain_.Holds(kA, Entry(9, 3, "x", 50)), Trips("TermsNeverDecrease"));
+  EXPECT_THAT(chain_.Begins(kB, {Index(6), Term(3), ClusterTime(50)}), Trips("BaseWasHeld"));
+  EXPECT_THAT(chain_.Begins(kB, {Index(7), Term(2), ClusterTime(50)}), Trips("BaseWasHeld"));
+  EXPECT_THAT(chain_.Begins(kB, base), Holds());
+  EXPECT_THAT(chain_.Holds(kB, Entry(8, 3, "x", 49)), Trips("TimeNeverDecreases"));
+}
+
 TEST_F(LogChainTest, TwoEntriesOfOneIndexAndTermTrip) {
   EXPECT_THAT(chain_.Holds(kA, Entry(1, 1, "x")), Holds());
   EXPECT_THAT(chain_.Holds(kB, Entry(1, 1, "y")), Trips("LogMatching"));
