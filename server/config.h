@@ -46,7 +46,7 @@ struct Config {
   uint64_t segment_bytes = 64 * 1024 * 1024;
   uint64_t tail_bytes_max = 64 * 1024 * 1024;
   uint64_t snapshot_log_bytes = 256 * 1024 * 1024;
-  uint64_t snapshot_bytes_per_s = 64 * 1024 * 1024;
+  uint64_t snapshot_bytes_per_s = 16 * 1024 * 1024;
   // With less free space than this the node takes no new work (server/node/disk_space.h); 0: never.
   uint64_t disk_reserve_bytes = 256 * 1024 * 1024;
 

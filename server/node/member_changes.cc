@@ -189,9 +189,12 @@ std::optional<MemberChanges::Change> MemberChanges::Promotion() const {
   raft::Configuration to = raft.configuration();
   for (const NodeId id : raft.configuration().learners) {
     const state::Member* const member = MemberOf(id);
+    const raft::Index match = raft.MatchIndexOf(id);
+    // One that waits for a snapshot is behind by all of the state, however few entries that is.
+    const bool has_state = match + 1 >= raft.first_index();
     const bool is_ready = member != nullptr && !member->incarnation.is_zero() &&
-                          raft.HasHeardOf(id) &&
-                          raft.MatchIndexOf(id) + kCaughtUpEntries >= raft.last_index();
+                          raft.HasHeardOf(id) && has_state &&
+                          match + kCaughtUpEntries >= raft.last_index();
     if (!is_ready) continue;
     to.learners = Without(std::move(to.learners), id);
     to.voters = With(std::move(to.voters), id);

@@ -294,6 +294,7 @@ void Node::Impl::Apply(const raft::Entry& entry) {
   const bool is_command = entry.kind == raft::EntryKind::kCommand;
   const state::ApplyResult result = context.database->Apply(
       entry.time, is_command ? absl::string_view(entry.payload) : absl::string_view(batch));
+  applied_bytes_ += result.cleaned_up * kCleanUpBytes;
   LOCKD_CHECK(batch.empty() || result.results.front().refusal == state::Refusal::kNone,
               "the state refuses the change of members of entry ", entry.index);
   const raft::LogBase before = std::exchange(

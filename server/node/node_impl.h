@@ -174,7 +174,7 @@ class Node::Impl {
   uint64_t own_jobs_ = 0;
   ClusterId saved_cluster_id_;  // in the directory, or on its way there
   std::deque<raft::Entry> to_apply_;
-  size_t applied_bytes_ = 0;   // in this turn
+  size_t applied_bytes_ = 0;   // in this turn, and what counts as such
   bool is_cut_short_ = false;  // the core has, or may have, more than this turn was to do
   std::vector<state::Member> adopted_members_;
   // Why this node leaves in the next turn: what it still has to say goes out in this one.

@@ -39,6 +39,9 @@ inline constexpr int64_t kTurnAdvanceMsMax = 120'000;  // the same
 // Most of the log, in bytes of its entries, that one turn applies; an entry above it has a turn to
 // itself. Commands are small, and each costs about a microsecond of the loop's time.
 inline constexpr size_t kApplyBytesPerTurn = 128 * 1024;
+// What counts so much as well: a session, hold or waiter that an entry ends because its time has
+// come. (An entry without any command may end a thousand of them.)
+inline constexpr size_t kCleanUpBytes = 64;
 // Most entries of one append, by their size; one that is larger goes alone.
 inline constexpr size_t kAppendBytesMax = 128 * 1024;
 // A turn that has made so much for other nodes leaves what else it has for them to the next one,
@@ -116,7 +119,7 @@ struct NodeOptions {
   // only when asked for. The log on disk holds about twice as much.
   uint64_t snapshot_log_bytes = 0;
   // How fast own snapshots are written, and how fast all followers together are sent one.
-  uint64_t snapshot_bytes_per_s = 64 * 1024 * 1024;
+  uint64_t snapshot_bytes_per_s = 16 * 1024 * 1024;
   // What is made or sent of one at a time, at most, and never more than snapshot_taker.h and
   // snapshot_sender.h say. Runs with little state have less, so that their snapshots have several
   // pieces.

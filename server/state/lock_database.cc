@@ -72,6 +72,7 @@ ApplyResult LockDatabase::Apply(ClusterTime time, absl::string_view payload) {
 
   ApplyResult result;
   events_ = &result.events;
+  cleaned_up_ = 0;
   CleanUp();
   result.results.reserve(batch.commands.size());
   for (const Command& command : batch.commands) {
@@ -82,6 +83,7 @@ ApplyResult LockDatabase::Apply(ClusterTime time, absl::string_view payload) {
     result.results.push_back(std::visit([this](const auto& c) { return Apply(c); }, command));
   }
   events_ = nullptr;
+  result.cleaned_up = cleaned_up_;
   return result;
 }
 

@@ -224,6 +224,7 @@ class LockDatabase {
 
   // Within one Apply only.
   std::vector<Event>* events_ = nullptr;
+  uint64_t cleaned_up_ = 0;      // by the entry that is being applied
   std::vector<uint32_t> freed_;  // locks freed and not handed on yet
 
   bool cleaned_all_ = true;  // decides nothing

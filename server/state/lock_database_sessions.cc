@@ -96,9 +96,11 @@ CommandResult LockDatabase::Apply(const CloseSession& command) {
   const uint32_t slot = sessions_.Find(command.session);
   const Refusal refusal = CheckConnection(slot, command.epoch);
   if (refusal != Refusal::kNone) return Refused(refusal);
-  uint64_t budget = settings_.cleanup_holds_max - 1;
+  const uint64_t budget_max = settings_.cleanup_holds_max - 1;
+  uint64_t budget = budget_max;
   BeginEnd(slot, SessionEndReason::kClosed, time_);
   ContinueEnd(slot, &budget);
+  cleaned_up_ += budget_max - budget;
   return {};
 }
 
@@ -174,6 +176,7 @@ void LockDatabase::CleanUp() {
       }
     }
   }
+  cleaned_up_ += settings_.cleanup_holds_max - budget;
   cleaned_all_ = !HasBacklog();
   if (!cleaned_all_) LOCKD_REACH(kCleanupBudgetExhausted);
 }

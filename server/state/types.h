@@ -313,6 +313,7 @@ using Event = std::variant<AcquireDone, SessionEnded, HoldExpired>;
 struct ApplyResult {
   std::vector<CommandResult> results;  // one for each command of the batch, in order
   std::vector<Event> events;           // in the order in which they happened
+  uint64_t cleaned_up = 0;  // sessions, holds and waiters that have ended: work beside the commands
 };
 
 // ---- Reads

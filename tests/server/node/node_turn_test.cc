@@ -188,5 +188,35 @@ TEST(NodeTurn, AnEntryAboveTheBoundHasATurnToItself) {
   EXPECT_LE(applied.bytes_max(), kApplyBytesPerTurn);
 }
 
+// What ends a session of many locks are entries without commands, of a few bytes each.
+TEST(NodeTurn, AStartThatCleansUpDoesSoInTurnsOfBoundedWork) {
+  NodeEnv env(1);
+  env.StartAll();
+  env.AwaitLeader();
+  TestClient client(env, 1);
+  TestClient::Session session = client.Open(10'000);
+  AcquireMany(env, client, session, kLocks);
+  ASSERT_TRUE(env.RunUntil([&] { return env.node(1).database().lock_count() == 0; }, 60'000));
+  env.Crash(1);
+  env.Start(1);
+  uint64_t locks = 0;
+  uint64_t freed = 0;
+  uint64_t freed_max = 0;
+  env.after_turn = [&](int) {
+    const uint64_t left = env.node(1).database().lock_count();
+    if (left < locks) {
+      freed += locks - left;
+      freed_max = std::max(freed_max, locks - left);
+    }
+    locks = left;
+  };
+  env.AwaitLeader();
+  env.after_turn = {};
+  EXPECT_EQ(env.node(1).database().lock_count(), 0u);
+  EXPECT_GT(freed, uint64_t{kLocks} / 2) << "acquires and ends shared a turn";
+  const uint64_t of_entry = state::Settings{}.cleanup_holds_max;
+  EXPECT_LE(freed_max, kApplyBytesPerTurn / kCleanUpBytes + of_entry);
+}
+
 }  // namespace
 }  // namespace lockd::node
