@@ -39,6 +39,21 @@ void Report(const std::string& what, std::vector<milliseconds> gaps) {
             << " ms (longest)\n";
 }
 
+// As an operator waits before the next restart: the node is back, and has what was committed.
+void AwaitBack(const Cluster& cluster, size_t node) {
+  BlockingClient client(cluster.client_options());
+  uint64_t committed = 0;
+  for (size_t each = 0; each < cluster.size(); ++each) {
+    const auto status = client.GetStatus(cluster.endpoint(each));
+    if (status.ok()) committed = std::max(committed, status->commit_index);
+  }
+  EXPECT_TRUE(Eventually([&] {
+    const auto status = client.GetStatus(cluster.endpoint(node));
+    return status.ok() && status->applied_index >= committed;
+  })) << "node "
+      << node + 1;
+}
+
 testing::ProcessResult Transfer(const Cluster& cluster, const testing::Words& words) {
   testing::Words all = {"transfer-leadership", "--json", "--endpoints", cluster.endpoints()};
   all.insert(all.end(), words.begin(), words.end());
@@ -62,11 +77,13 @@ TEST(HandOver, PlannedRestartsOfEveryNodeFailNoRequest) {
     of_leaders.push_back(load.TakeLongestGap());
     EXPECT_THAT(cluster.ReadLog(leader), HasSubstr("handing leadership over to node"));
     cluster.Start(leader);
+    AwaitBack(cluster, leader);
   }
   for (size_t node = 0; node < cluster.size(); ++node) {
     ASSERT_TRUE(load.Goes(50));
     EXPECT_EQ(cluster.Stop(node), 0);
     cluster.Start(node);
+    AwaitBack(cluster, node);
   }
   load.Stop();
   EXPECT_EQ(load.failures(), 0u);
