@@ -35,8 +35,8 @@ namespace lockd::node {
 
 class MemberChanges {
  public:
-  // A learner becomes a voter when it is no more entries behind than this, so that the cluster does
-  // not wait for it (thesis 4.2.1).
+  // A learner becomes a voter when it is no more entries behind than this, and needs no snapshot,
+  // so that the cluster does not wait for it (thesis 4.2.1).
   static constexpr uint64_t kCaughtUpEntries = 64;
   // Requests that wait for their turn.
   static constexpr size_t kWaitingMax = 64;
