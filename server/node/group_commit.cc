@@ -13,8 +13,8 @@ bool GroupCommit::Admits(Admission admission, size_t bytes, size_t uncommitted_b
          uncommitted_bytes + pending_bytes_ + bytes <= factor * uncommitted_bytes_max_;
 }
 
-void GroupCommit::Add(state::Command command, size_t bytes, Waiter waiter) {
-  pending_.push_back({std::move(command), bytes, std::move(waiter)});
+void GroupCommit::Add(state::Command command, size_t bytes, Waiter waiter, size_t clean_up_bytes) {
+  pending_.push_back({std::move(command), bytes, std::move(waiter), clean_up_bytes});
   pending_bytes_ += bytes;
 }
 
@@ -26,9 +26,12 @@ GroupCommit::Draft GroupCommit::Take(KeepAliveCollector& keep_alives, WallTime w
     builder.Add(std::move(taken.command));
     draft.waiters.emplace_back(std::move(taken.waiters));
   }
-  while (!pending_.empty() &&
-         (builder.count() == 0 || builder.bytes() + pending_.front().bytes <= batch_bytes_max_)) {
+  size_t clean_up_bytes = 0;
+  while (!pending_.empty()) {
     Pending& front = pending_.front();
+    const size_t more = front.bytes + front.clean_up_bytes;
+    if (builder.count() > 0 && builder.bytes() + clean_up_bytes + more > batch_bytes_max_) break;
+    clean_up_bytes += front.clean_up_bytes;
     builder.Add(front.command);
     draft.waiters.push_back(std::move(front.waiter));
     pending_bytes_ -= front.bytes;

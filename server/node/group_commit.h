@@ -38,8 +38,9 @@ class GroupCommit {
 
   // Is there room for a command of `bytes`, when the log has `uncommitted_bytes` under way?
   [[nodiscard]] bool Admits(Admission admission, size_t bytes, size_t uncommitted_bytes) const;
-  // `bytes`: about what it takes up in the log.
-  void Add(state::Command command, size_t bytes, Waiter waiter);
+  // `bytes`: about what it takes up in the log. `clean_up_bytes`: what the work beside it counts as
+  // (kCleanUpBytes), so that an entry is not too much for a turn.
+  void Add(state::Command command, size_t bytes, Waiter waiter, size_t clean_up_bytes = 0);
 
   [[nodiscard]] bool empty() const { return pending_.empty(); }
   [[nodiscard]] size_t pending_bytes() const { return pending_bytes_; }
@@ -58,6 +59,7 @@ class GroupCommit {
     state::Command command;
     size_t bytes;
     Waiter waiter;
+    size_t clean_up_bytes;
   };
 
   const size_t batch_bytes_max_;

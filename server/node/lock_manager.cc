@@ -144,8 +144,13 @@ void LockManager::On(RequestRef request, const pb::KeepAliveRequest& wire, size_
 }
 
 void LockManager::On(const RequestRef& request, const pb::CloseSessionRequest& wire, size_t bytes) {
-  const std::optional<ConnectionEpoch> epoch = BoundEpoch(request, SessionId{wire.session_id()});
-  if (epoch) Submit(request, CommandOf(wire, *epoch), bytes, Admission::kWindDown);
+  const SessionId session{wire.session_id()};
+  const std::optional<ConnectionEpoch> epoch = BoundEpoch(request, session);
+  if (!epoch) return;
+  const state::LockDatabase& database = *context_.database;
+  const uint64_t freed =
+      std::min(database.SessionAcquires(session), database.settings().cleanup_holds_max);
+  Submit(request, CommandOf(wire, *epoch), bytes, Admission::kWindDown, freed * kCleanUpBytes);
 }
 
 void LockManager::On(const RequestRef& request, const pb::PingRequest& wire, size_t /*bytes*/) {
@@ -268,7 +273,7 @@ void LockManager::SubmitMutation(const RequestRef& request, const Request& wire,
 }
 
 void LockManager::Submit(const RequestRef& request, state::Command command, size_t bytes,
-                         Admission admission) {
+                         Admission admission, size_t clean_up_bytes) {
   if (!context_.is_serving) {
     connections_.ReplyNotServing(request);
     return;
@@ -291,7 +296,7 @@ void LockManager::Submit(const RequestRef& request, state::Command command, size
                             context_.options.retry_after_ms);
     return;
   }
-  group_commit_.Add(std::move(command), bytes, request);
+  group_commit_.Add(std::move(command), bytes, request, clean_up_bytes);
 }
 
 void LockManager::ReportDisconnects() {

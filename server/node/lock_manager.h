@@ -87,7 +87,9 @@ class LockManager {
   template <typename Request>
   void SubmitMutation(const RequestRef& request, const Request& wire, size_t bytes,
                       Admission admission);
-  void Submit(const RequestRef& request, state::Command command, size_t bytes, Admission admission);
+  // `clean_up_bytes`: see GroupCommit.
+  void Submit(const RequestRef& request, state::Command command, size_t bytes, Admission admission,
+              size_t clean_up_bytes = 0);
 
   // -- results --
   void AnswerSession(const RequestRef& request, const state::SessionResult& result);

@@ -228,6 +228,11 @@ int64_t LockDatabase::SessionGraceMs(SessionId session) const {
   return slot != kNoRecord && sessions_[slot].IsLiveAt(time_) ? sessions_[slot].grace_ms : 0;
 }
 
+uint64_t LockDatabase::SessionAcquires(SessionId session) const {
+  const uint32_t slot = sessions_.Find(session);
+  return slot != kNoRecord ? sessions_[slot].acquires.size() : 0;
+}
+
 ClusterTime LockDatabase::NextDeadline() const {
   return deadlines_.empty() ? kNeverCluster : deadlines_.earliest().time;
 }

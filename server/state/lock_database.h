@@ -68,6 +68,8 @@ class LockDatabase {
   [[nodiscard]] bool SessionHasEnded(SessionId session) const;
   // The session's disconnect grace; 0: none, or no live session.
   [[nodiscard]] int64_t SessionGraceMs(SessionId session) const;
+  // Its holds and waits; 0: none, or no session.
+  [[nodiscard]] uint64_t SessionAcquires(SessionId session) const;
   // What the limits count: including what is dead and not cleaned up.
   [[nodiscard]] uint64_t session_count() const { return sessions_.live_count(); }
   [[nodiscard]] uint64_t lock_count() const { return locks_.held_count(); }

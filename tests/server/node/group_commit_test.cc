@@ -98,6 +98,19 @@ TEST(GroupCommit, LeavesWhatIsTooMuchForOneEntryForTheNext) {
   EXPECT_TRUE(group.empty());
 }
 
+// Otherwise an entry of many closes would be a long turn, wherever it is applied.
+TEST(GroupCommit, WhatACommandCleansUpTakesRoomInItsEntry) {
+  GroupCommit group(SmallOptions());
+  KeepAliveCollector keep_alives(50);
+  for (uint32_t i = 1; i <= 5; ++i) {
+    group.Add(AcquireOf(i), 100, RequestOf(i), /*clean_up_bytes=*/400);
+  }
+  EXPECT_EQ(group.Take(keep_alives, WallTime{0}).waiters.size(), 2u);
+  EXPECT_EQ(group.Take(keep_alives, WallTime{0}).waiters.size(), 2u);
+  EXPECT_EQ(group.Take(keep_alives, WallTime{0}).waiters.size(), 1u);
+  EXPECT_TRUE(group.empty());
+}
+
 TEST(GroupCommit, TakesACommandThatAloneIsLargerThanABatch) {
   GroupCommit group(SmallOptions());
   KeepAliveCollector keep_alives(50);

@@ -14,12 +14,13 @@ namespace lockd::node {
 namespace {
 
 // Sends acquires of `count` locks with ordinary names, and waits for all of them.
-void AcquireMany(NodeEnv& env, TestClient& client, TestClient::Session& session, int count) {
+void AcquireMany(NodeEnv& env, TestClient& client, TestClient::Session& session, int count,
+                 const std::string& prefix = "orders/eu-west/") {
   constexpr int kAtOnce = 200;  // in an entry
   for (int first = 0; first < count; first += kAtOnce) {
     std::vector<uint32_t> requests;
     for (int i = first; i < std::min(count, first + kAtOnce); ++i) {
-      const std::string name = absl::StrCat("orders/eu-west/", i);
+      const std::string name = absl::StrCat(prefix, i);
       requests.push_back(
           client.Send(Opcode::kAcquire, TestClient::AcquireOf(session, name, /*wait_ms=*/0)));
     }
@@ -188,6 +189,40 @@ TEST(NodeTurn, AnEntryAboveTheBoundHasATurnToItself) {
   EXPECT_LE(applied.bytes_max(), kApplyBytesPerTurn);
 }
 
+// The most locks that a turn may free.
+uint64_t FreedMax() {
+  return kApplyBytesPerTurn / kCleanUpBytes + state::Settings{}.cleanup_holds_max;
+}
+
+// Looks at how many locks a node's turns free.
+class FreedPerTurn {
+ public:
+  // Replaces env.after_turn.
+  FreedPerTurn(NodeEnv& env, int id) : env_(env) {
+    env.after_turn = [this, id](int turned) {
+      if (turned != id) return;
+      const uint64_t locks = env_.node(id).database().lock_count();
+      if (locks < locks_) {
+        freed_ += locks_ - locks;
+        freed_max_ = std::max(freed_max_, locks_ - locks);
+      }
+      locks_ = locks;
+    };
+  }
+  ~FreedPerTurn() { env_.after_turn = {}; }
+  FreedPerTurn(const FreedPerTurn&) = delete;
+  FreedPerTurn& operator=(const FreedPerTurn&) = delete;
+
+  [[nodiscard]] uint64_t freed() const { return freed_; }
+  [[nodiscard]] uint64_t freed_max() const { return freed_max_; }
+
+ private:
+  NodeEnv& env_;
+  uint64_t locks_ = 0;
+  uint64_t freed_ = 0;
+  uint64_t freed_max_ = 0;
+};
+
 // What ends a session of many locks are entries without commands, of a few bytes each.
 TEST(NodeTurn, AStartThatCleansUpDoesSoInTurnsOfBoundedWork) {
   NodeEnv env(1);
@@ -199,23 +234,42 @@ TEST(NodeTurn, AStartThatCleansUpDoesSoInTurnsOfBoundedWork) {
   ASSERT_TRUE(env.RunUntil([&] { return env.node(1).database().lock_count() == 0; }, 60'000));
   env.Crash(1);
   env.Start(1);
-  uint64_t locks = 0;
-  uint64_t freed = 0;
-  uint64_t freed_max = 0;
-  env.after_turn = [&](int) {
-    const uint64_t left = env.node(1).database().lock_count();
-    if (left < locks) {
-      freed += locks - left;
-      freed_max = std::max(freed_max, locks - left);
-    }
-    locks = left;
-  };
+  const FreedPerTurn turns(env, 1);
   env.AwaitLeader();
-  env.after_turn = {};
   EXPECT_EQ(env.node(1).database().lock_count(), 0u);
-  EXPECT_GT(freed, uint64_t{kLocks} / 2) << "acquires and ends shared a turn";
-  const uint64_t of_entry = state::Settings{}.cleanup_holds_max;
-  EXPECT_LE(freed_max, kApplyBytesPerTurn / kCleanUpBytes + of_entry);
+  EXPECT_GT(turns.freed(), uint64_t{kLocks} / 2) << "acquires and ends shared a turn";
+  EXPECT_LE(turns.freed_max(), FreedMax());
+}
+
+// A closed session frees what it holds in the same entry, up to a limit of its own.
+TEST(NodeTurn, ManySessionsThatCloseAtOnceDoSoInTurnsOfBoundedWork) {
+  constexpr int kSessions = 20;
+  constexpr int kLocksOfSession = 600;
+  NodeEnv env(1);
+  env.StartAll();
+  env.AwaitLeader();
+  TestClient client(env, 1);
+  std::vector<TestClient::Session> sessions;
+  for (int i = 0; i < kSessions; ++i) {
+    sessions.push_back(client.Open(600'000));
+    AcquireMany(env, client, sessions.back(), kLocksOfSession, absl::StrCat("session-", i, "/"));
+  }
+  const FreedPerTurn turns(env, 1);
+  env.Settle();
+  // The first one leaves alone; while its write is held the others come together.
+  env.HoldDisk(1);
+  std::vector<uint32_t> requests;
+  for (const TestClient::Session& session : sessions) {
+    pb::CloseSessionRequest request;
+    request.set_session_id(session.id);
+    requests.push_back(client.Send(Opcode::kCloseSession, request));
+    env.Settle();
+  }
+  env.ReleaseDisk(1);
+  ASSERT_TRUE(env.RunUntil([&] { return client.ReplyTo(requests.back()).has_value(); }));
+  EXPECT_EQ(env.node(1).database().lock_count(), 0u);
+  EXPECT_EQ(turns.freed(), uint64_t{kSessions} * kLocksOfSession);
+  EXPECT_LE(turns.freed_max(), FreedMax());
 }
 
 }  // namespace
