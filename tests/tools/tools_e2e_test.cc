@@ -439,9 +439,11 @@ TEST_F(Tools, LockbenchHoldsLocksAndReportsASnapshotByItself) {
   EXPECT_GT(report["snapshot"]["elapsed_s"], 0);
   EXPECT_TRUE(report["snapshot"]["acquire_us"].contains("p99"));
   EXPECT_GT(report["server_longest_turn_wall_us"], 0);
-  const Json status = LockctlJson({"status"});
+  // Their session is closed at the end; an entry frees so many of them.
+  Json status = LockctlJson({"status"});
   EXPECT_GE(status[0]["snapshots_taken"], 1);
-  EXPECT_EQ(status[0]["locks"], 0) << "they are freed at the end";
+  for (int i = 0; i < 500 && status[0]["locks"] != 0; ++i) status = LockctlJson({"status"});
+  EXPECT_EQ(status[0]["locks"], 0);
 }
 
 TEST_F(Tools, LockbenchPrintsWhatItHasWhenInterrupted) {
