@@ -446,6 +446,19 @@ TEST_F(Tools, LockbenchHoldsLocksAndReportsASnapshotByItself) {
   EXPECT_EQ(status[0]["locks"], 0);
 }
 
+TEST_F(Tools, LockbenchSaysThatASnapshotWasCutOff) {
+  Process bench =
+      Process::Start("lockbench", {"--snapshot", "--seconds", "3600", "--warmup", "0s", "--json"},
+                     {.environment = node_->environment()});
+  bench.AwaitError("cycles/s");
+  bench.Signal(SIGINT);
+  EXPECT_EQ(bench.Await(), 0);
+  EXPECT_THAT(bench.error(), HasSubstr("no snapshot"));
+  const Json report = Json::parse(bench.output(), nullptr, false);
+  ASSERT_TRUE(report.is_object()) << bench.output();
+  EXPECT_TRUE(report["snapshot"].is_null());
+}
+
 TEST_F(Tools, LockbenchPrintsWhatItHasWhenInterrupted) {
   Process bench = Process::Start("lockbench", {"--seconds", "3600", "--warmup", "0s", "--json"},
                                  {.environment = node_->environment()});

@@ -238,7 +238,7 @@ void Bench::Tick() {
   const Clock::time_point now = Clock::now();
   ShowProgress(now);
   const Clock::time_point end = measured_from_ + seconds(arguments_.seconds);
-  if (arguments_.snapshot && !has_taken_snapshots_ &&
+  if (arguments_.snapshot && !has_taken_snapshots_ && !before_.nodes.empty() &&
       now - measured_from_ >= seconds(arguments_.seconds) / 2) {
     TakeSnapshots();
   }
@@ -300,6 +300,10 @@ void Bench::EndMeasurement() {
   measurement_.client_cpu_s = ProcessCpuSeconds() - cpu_s_from_;
   measurement_.errors = load_.errors();
   if (shows_on_terminal_) std::cerr << '\n';
+  if (arguments_.snapshot && (!has_taken_snapshots_ || snapshots_due_ > 0)) {
+    std::cerr << "lockbench: no snapshot: the measurement ended before the nodes had one\n";
+    measurement_.snapshot.reset();
+  }
   cli::CollectStatus(
       client_, {.stale = true, .timeout = kLookTimeout},
       [this](std::vector<cli::NodeReport> nodes) {
