@@ -11,6 +11,8 @@ namespace {
 
 // Long, so that a node that is busy with so many locks does not lose them.
 constexpr std::chrono::minutes kTtl{5};
+// They go soon when lockbench is interrupted or dies.
+constexpr std::chrono::seconds kGrace{10};
 
 }  // namespace
 
@@ -36,6 +38,7 @@ void HeldLocks::OpenNext() {
   SessionOptions options;
   options.owner_id = "lockbench-held";
   options.ttl = kTtl;
+  options.grace = kGrace;
   client_.OpenSession(options, [this](absl::StatusOr<Session> session) {
     if (!session.ok()) {
       Finish(session.status());
