@@ -5,6 +5,7 @@
 #include <utility>
 #include <variant>
 
+#include "consensus/storage/snapshot_job.h"
 #include "protocol/raft.pb.h"
 
 namespace lockd::node {
@@ -154,6 +155,7 @@ std::optional<raft::MessageBody> FromWire(const pb::TimeoutNow& /*wire*/) {
 }
 
 std::optional<raft::MessageBody> FromWire(pb::SnapshotChunk& wire) {
+  if (wire.bytes().size() > storage::kSnapshotWriteBytesMax) return std::nullopt;
   return raft::SnapshotChunk{.snapshot = SnapshotFromWire(wire.snapshot()),
                              .offset = wire.offset(),
                              .bytes = std::move(*wire.mutable_bytes())};

@@ -90,6 +90,7 @@ void SnapshotReceiver::OnFinished(const storage::SnapshotJobDone& done) {
 
 void SnapshotReceiver::OnRead(const storage::SnapshotJobDone& done) {
   if (absl::Status status = load_->OnJobDone(done); !status.ok()) {
+    context_.snapshots.Forget(load_->snapshot());  // it is of no use to others either
     Fail(status);
   } else if (load_->is_done()) {
     stage_ = Stage::kLoaded;

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "consensus/storage/snapshot_job.h"
 #include "gtest/gtest.h"
 #include "protocol/frame_decoder.h"
 #include "protocol/raft.pb.h"
@@ -100,6 +101,19 @@ TEST(RaftWire, RefusesBytesThatDoNotParseAndUnknownEntryKinds) {
   const std::string bytes = append.SerializeAsString();
   frame.payload = bytes;
   EXPECT_FALSE(ParseRaftMessage(kFrom, kTo, frame).ok());
+}
+
+// The file thread takes no more at a time.
+TEST(RaftWire, RefusesAPieceOfASnapshotThatIsTooLarge) {
+  FrameView frame;
+  frame.header.opcode = Opcode::kSnapshotChunk;
+  pb::SnapshotChunk chunk;
+  for (const size_t excess : {0u, 1u}) {
+    chunk.set_bytes(std::string(storage::kSnapshotWriteBytesMax + excess, 'x'));
+    const std::string bytes = chunk.SerializeAsString();
+    frame.payload = bytes;
+    EXPECT_EQ(ParseRaftMessage(kFrom, kTo, frame).ok(), excess == 0);
+  }
 }
 
 }  // namespace

@@ -345,6 +345,7 @@ TEST_F(SnapshotTransfer, OneThatDoesNotLoadIsNeverUsed) {
   env().RunFor(5'000);
   EXPECT_TRUE(env().Noted(follower_, "cannot be used: block 3 is damaged"));
   EXPECT_EQ(follower().snapshots_received(), 0u);
+  EXPECT_LE(follower().snapshot_index(), applied) << "it is offered to others";
   EXPECT_EQ(follower().raft().applied_index(), applied);
   EXPECT_EQ(StaleGet(follower_, "before").lock().token(), before_);
   fails = false;
