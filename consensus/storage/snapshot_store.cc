@@ -242,8 +242,9 @@ void SnapshotStore::EndCount(const SnapshotPlace& place, bool is_whole) {
   }
 }
 
-// The next start, or a later finish, finds what cannot be removed now; and a removal that a crash
-// takes back does no harm. So neither its status nor the directory is of interest.
+// What cannot be removed now is found by the next start, and removed by a finish after that; and a
+// removal that a crash takes back does no harm. So neither its status nor the directory is of
+// interest.
 bool SnapshotStore::RemoveSlice() {
   const auto oldest = files_.begin();
   if (oldest->first >= *finish_->below) return true;
