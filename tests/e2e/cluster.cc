@@ -15,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "consensus/storage/wal_format.h"
 #include "protocol/base/check.h"
 
 namespace lockd::e2e {
@@ -123,9 +124,10 @@ void Cluster::DamageLog(size_t node) {
   const size_t last = text.str().find_last_not_of('\0');
   ASSERT_GT(last, 8u * 1024);
   std::fstream file(segment, std::ios::in | std::ios::out | std::ios::binary);
-  // Four sectors: both copies of a batch.
-  file.seekp(static_cast<std::streamoff>(last / 2 / 512 * 512));
-  file << std::string(size_t{4} * 512, '\x40');
+  // All batches of the first half, however long each is: a copy that stays whole mends the other.
+  constexpr size_t kHead = storage::kSectorBytes;
+  file.seekp(kHead);
+  file << std::string(last / 2 - kHead, '\x40');
 }
 
 std::string Cluster::log_path(size_t node) const {
