@@ -266,13 +266,42 @@ asio::awaitable<void> ChangeTheMembers(std::shared_ptr<ClientShared> shared, Mem
   done(ToRecord(reply));
 }
 
+// An entry such that all that is committed now is in the state after it: the shortest read there
+// is, of the leader that this node knows.
+asio::awaitable<absl::StatusOr<uint64_t>> ReadCommittedIndex(std::shared_ptr<ClientShared> shared,
+                                                             std::string endpoint,
+                                                             ReadOptions options) {
+  NodeReaderOptions to_leader = OptionsOf(*shared, options, endpoint);
+  to_leader.any_node = false;
+  to_leader.once = false;
+  const auto reader = std::make_shared<NodeReader>(shared->context, std::move(to_leader));
+  pb::ListSessionsRequest request;
+  request.set_count_max(1);
+  pb::ListSessionsReply reply;
+  for (;;) {
+    const absl::Status status = co_await reader->Read(Opcode::kListSessions, request, &reply);
+    if (!status.ok()) co_return status;
+    if (Accept(*shared, options, reply.stamp())) co_return reply.stamp().applied_index();
+    reader->Reject();
+  }
+}
+
 asio::awaitable<void> TakeOneSnapshot(std::shared_ptr<ClientShared> shared, std::string endpoint,
-                                      ReadOptions options,
+                                      SnapshotOptions options,
                                       Completion<absl::StatusOr<SnapshotRecord>> done) {
-  NodeReaderOptions to_node = OptionsOf(*shared, options, endpoint);
-  to_node.attempt_timeout = options.timeout;  // one answer may take all of it
+  pb::TakeSnapshotRequest request;
+  if (!options.stale) {
+    const absl::StatusOr<uint64_t> committed =
+        co_await ReadCommittedIndex(shared, endpoint, {.timeout = options.timeout});
+    if (!committed.ok()) {
+      done(committed.status());
+      co_return;
+    }
+    request.set_index(*committed);
+  }
+  NodeReaderOptions to_node = OptionsOf(*shared, {.timeout = options.take_timeout}, endpoint);
+  to_node.attempt_timeout = options.take_timeout;  // one answer may take all of it
   const auto reader = std::make_shared<NodeReader>(shared->context, std::move(to_node));
-  const pb::TakeSnapshotRequest request;
   pb::TakeSnapshotReply reply;
   const absl::Status status = co_await reader->Read(Opcode::kTakeSnapshot, request, &reply);
   if (status.ok()) {
@@ -481,7 +510,7 @@ void Client::StartChangeMembers(std::shared_ptr<Shared> shared, MemberChange cha
 }
 
 void Client::StartTakeSnapshot(std::shared_ptr<Shared> shared, std::string endpoint,
-                               ReadOptions options,
+                               SnapshotOptions options,
                                Completion<absl::StatusOr<SnapshotRecord>> done) {
   using Done = Completion<absl::StatusOr<SnapshotRecord>>;
   OnLoop(

@@ -108,12 +108,13 @@ class Client {
                                                          std::move(change), options);
   }
 
-  // void(absl::StatusOr<SnapshotRecord>): a snapshot of no less than what the node at this very
-  // address has applied now, leader or not; it is on that node's disk then, and verified. Takes as
-  // long as the state is large, so give it time. ResourceExhausted: the node cannot write it now.
-  // Unavailable: the node does not answer, or has no state yet.
+  // void(absl::StatusOr<SnapshotRecord>): a snapshot at the node at this very address, leader or
+  // not; it is on that node's disk then, and verified. All that was done when the call began is in
+  // it, for which the leader is asked first; of a stale one, all that the node had applied.
+  // ResourceExhausted: the node cannot write it now. Unavailable: the node does not answer, has no
+  // state yet or is behind, or no leader is found.
   template <typename CompletionToken>
-  auto TakeSnapshot(std::string endpoint, ReadOptions options, CompletionToken&& token) {
+  auto TakeSnapshot(std::string endpoint, SnapshotOptions options, CompletionToken&& token) {
     return Initiate<absl::StatusOr<SnapshotRecord>>(&Client::StartTakeSnapshot, token,
                                                     std::move(endpoint), options);
   }
@@ -167,7 +168,7 @@ class Client {
                                  ReadOptions options,
                                  internal::Completion<absl::StatusOr<ChangeMembersRecord>> done);
   static void StartTakeSnapshot(std::shared_ptr<Shared> shared, std::string endpoint,
-                                ReadOptions options,
+                                SnapshotOptions options,
                                 internal::Completion<absl::StatusOr<SnapshotRecord>> done);
   static void StartReadSnapshot(std::shared_ptr<Shared> shared, std::string endpoint,
                                 SnapshotRecord snapshot, SnapshotSink sink, ReadOptions options,

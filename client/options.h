@@ -54,6 +54,15 @@ struct ReadOptions {
   std::chrono::milliseconds timeout{5'000};
 };
 
+struct SnapshotOptions {
+  // Of what the asked node has applied, without a word of the leader's: it may be behind.
+  bool stale = false;
+  // Of each answer that needs no writing.
+  std::chrono::milliseconds timeout{5'000};
+  // A node writes all of its state, syncs it and reads it back before it answers.
+  std::chrono::milliseconds take_timeout{600'000};
+};
+
 // The endpoints of a comma-separated list; from the environment variable LOCKD_ENDPOINTS when the
 // list is empty, and the default when that is not set either.
 [[nodiscard]] std::vector<std::string> EndpointsFrom(const std::string& list);

@@ -9,8 +9,7 @@
 // All numbers are little-endian. One LogWrite is one batch, one File::Write and one sync.
 //
 // - The batch, not the record, has the checksum: after a crash a batch is there as a whole or not
-// at
-//   all, whichever of its sectors reached the device (catalogue S-04).
+//   at all, whichever of its sectors reached the device (catalogue S-04).
 // - Every batch is there twice, byte for byte, both copies in the same write. Damage to one of them
 //   costs nothing, wherever it is; and above all damage to the last batch of the log, which nothing
 //   follows, is not mistaken for a write that a crash cut off. Both are kept for good: the copy of

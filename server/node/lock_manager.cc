@@ -216,9 +216,9 @@ void LockManager::On(const RequestRef& request, const pb::ChangeMembersRequest& 
   member_changes_.OnRequest(request, wire);
 }
 
-void LockManager::On(const RequestRef& request, const pb::TakeSnapshotRequest& /*wire*/,
+void LockManager::On(const RequestRef& request, const pb::TakeSnapshotRequest& wire,
                      size_t /*bytes*/) {
-  backup_.OnTake(request);
+  backup_.OnTake(request, wire);
 }
 
 void LockManager::On(const RequestRef& request, const pb::ReadSnapshotRequest& wire,

@@ -26,7 +26,7 @@ bool SnapshotBackup::HasState(const RequestRef& request) {
 
 // ---- Taking
 
-void SnapshotBackup::OnTake(const RequestRef& request) {
+void SnapshotBackup::OnTake(const RequestRef& request, const pb::TakeSnapshotRequest& wire) {
   if (!HasState(request)) return;
   if (takes_.size() >= kTakesMax) {
     connections_.ReplyError(request, pb::ERROR_CODE_RESOURCE_EXHAUSTED,
@@ -34,20 +34,31 @@ void SnapshotBackup::OnTake(const RequestRef& request) {
                             context_.options.retry_after_ms);
     return;
   }
-  takes_.push_back({.request = request, .index = context_.applied.index});
+  takes_.push_back(
+      {.request = request, .index = std::max(context_.applied.index, raft::Index(wire.index()))});
 }
 
 void SnapshotBackup::RunTakes(LocalTime now) {
-  std::erase_if(takes_, [&](const Take& take) { return IsOver(take, now); });
+  std::erase_if(takes_, [&](Take& take) { return IsOver(take, now); });
   const bool needs_one = std::any_of(takes_.begin(), takes_.end(), [&](const Take& take) {
-    return take.index > taker_.taking_index();
+    return !IsAhead(take) && take.index > taker_.taking_index();
   });
   // What is under way began too early for somebody: the next one begins after it.
   if (needs_one) taker_.Ask();
 }
 
-bool SnapshotBackup::IsOver(const Take& take, LocalTime now) {
+bool SnapshotBackup::IsOver(Take& take, LocalTime now) {
   if (!connections_.IsOpen(take.request.connection)) return true;
+  if (IsAhead(take)) {
+    if (take.give_up_at == kNeverLocal) take.give_up_at = now + kBehindMaxMs * kNanosPerMilli;
+    if (now < take.give_up_at) return false;
+    connections_.ReplyError(
+        take.request, pb::ERROR_CODE_UNAVAILABLE,
+        absl::StrCat("this node is behind: it has applied entry ", context_.applied.index,
+                     ", asked for is entry ", take.index),
+        context_.options.retry_after_ms);
+    return true;
+  }
   if (const std::optional<TakenSnapshot> snapshot = Find(take.index)) {
     Answer(take, *snapshot);
     return true;
@@ -183,7 +194,11 @@ void SnapshotBackup::OnTime(LocalTime now) {
 
 LocalTime SnapshotBackup::NextWakeup() const {
   const size_t under_way = ReadsUnderWay();
-  return under_way < reads_.size() && under_way < kJobsMax ? pace_.due_at() : kNeverLocal;
+  LocalTime next = under_way < reads_.size() && under_way < kJobsMax ? pace_.due_at() : kNeverLocal;
+  for (const Take& take : takes_) {
+    if (IsAhead(take)) next = std::min(next, take.give_up_at);
+  }
+  return next;
 }
 
 }  // namespace lockd::node

@@ -1,11 +1,10 @@
 // SnapshotBackup: snapshots for whoever asks at the client port: taken now, and read out.
 //
 //   client                                node, leader or not
-//     ├── take ───────────────────────────►│   of no less than what is applied now
-//     │◄──────── which one it is ──────────┤   once it is verified and kept
-//     ├── read from offset 0 ─────────────►│
-//     │◄──────── the first 48 KiB ─────────┤   off the file, at a pace
-//     :                                    :
+//     ├── take ───────────────────────────►│   of no less than what is applied now, and of no less
+//     │                                    │   than the entry it names: waits for that, but not
+//     long │◄──────── which one it is ──────────┤   once it is verified and kept ├── read from
+//     offset 0 ─────────────►│ │◄──────── the first 48 KiB ─────────┤   off the file, at a pace : :
 //
 // All who wait for an entry that one snapshot covers share it. One that fails is answered as such,
 // and so is whoever asks while the taker rests after it. The two newest snapshots are kept and a
@@ -41,6 +40,8 @@ class SnapshotBackup {
   static_assert(kPieceBytes + 1024 < kClientFrameBytesMax);
   // Requests for a snapshot that wait.
   static constexpr size_t kTakesMax = 64;
+  // How long one waits for its entry to be applied.
+  static constexpr int64_t kBehindMaxMs = 5'000;
   // Reads that wait or are under way, one of a connection; and how many are under way.
   static constexpr size_t kReadsMax = 16;
   static constexpr size_t kJobsMax = 4;
@@ -52,7 +53,7 @@ class SnapshotBackup {
         taker_(taker),
         pace_(context.options.snapshot_bytes_per_s) {}
 
-  void OnTake(const RequestRef& request);
+  void OnTake(const RequestRef& request, const pb::TakeSnapshotRequest& wire);
   void OnRead(const RequestRef& request, const pb::ReadSnapshotRequest& wire);
   // True: the job was one of these.
   [[nodiscard]] bool OnJobDone(const storage::SnapshotJobDone& done);
@@ -66,7 +67,9 @@ class SnapshotBackup {
  private:
   struct Take {
     RequestRef request;
-    raft::Index index;  // was applied when it came
+    raft::Index index;  // was applied when it came, or is asked for
+    // Set at the first turn at which that is not applied.
+    LocalTime give_up_at = kNeverLocal;
   };
   struct Read {
     RequestRef request;
@@ -79,7 +82,9 @@ class SnapshotBackup {
   [[nodiscard]] bool HasState(const RequestRef& request);
   void RunTakes(LocalTime now);
   // Whether the request is answered, or nobody waits for it any more.
-  [[nodiscard]] bool IsOver(const Take& take, LocalTime now);
+  [[nodiscard]] bool IsOver(Take& take, LocalTime now);
+  // Its entry is not applied yet.
+  [[nodiscard]] bool IsAhead(const Take& take) const { return take.index > context_.applied.index; }
   // One that is kept and is the state after this entry or a later one.
   [[nodiscard]] std::optional<TakenSnapshot> Find(raft::Index index) const;
   void Answer(const Take& take, const TakenSnapshot& snapshot);

@@ -312,11 +312,17 @@ TEST(Rim, ASnapshotOfANodeThatDoesNotAnswerIsUnavailable) {
   asio::io_context context;
   Client client(context, At(node));
   node.Freeze();
-  absl::StatusOr<SnapshotRecord> taken = SnapshotRecord();
-  client.TakeSnapshot(node.address(), {.timeout = 200ms},
-                      [&](absl::StatusOr<SnapshotRecord> result) { taken = std::move(result); });
-  context.run();
-  EXPECT_TRUE(absl::IsUnavailable(taken.status())) << taken.status();
+  for (const bool stale : {false, true}) {
+    SnapshotOptions options;
+    options.stale = stale;
+    (stale ? options.take_timeout : options.timeout) = 200ms;
+    absl::StatusOr<SnapshotRecord> taken = SnapshotRecord();
+    client.TakeSnapshot(node.address(), options,
+                        [&](absl::StatusOr<SnapshotRecord> result) { taken = std::move(result); });
+    context.restart();
+    context.run();
+    EXPECT_TRUE(absl::IsUnavailable(taken.status())) << stale << ": " << taken.status();
+  }
 }
 
 // A node that is loading its state: it greets, refuses everything, and names another as the leader.

@@ -135,6 +135,39 @@ TEST_F(Backup, AnyNodeGivesOneWhileClientsWork) {
   EXPECT_EQ(Names().size(), 3u) << "nothing but the backups";
 }
 
+// Whichever node gives it: one that has not heard yet that a grant is committed waits for that.
+TEST_F(Backup, HasAllThatWasGrantedBefore) {
+  storage::PosixFileSystem file_system;
+  for (size_t round = 0; round < 12; ++round) {
+    const std::string name = absl::StrCat("just now ", round);
+    const AcquireResult granted = session_->Acquire(name);
+    ASSERT_TRUE(granted.granted()) << granted.ToStatus();
+    const std::string path = Path(absl::StrCat("after-", round));
+    Save(path, (leader_ + 1 + round) % 3);
+    const auto loaded = LoadSnapshotFile(&file_system, path);
+    ASSERT_TRUE(loaded.ok()) << loaded.status();
+    EXPECT_EQ(loaded->database->GetLock(name).token, granted.lock.token()) << name;
+  }
+}
+
+TEST_F(Backup, WhereNobodyLeadsIsOfWhatANodeHas) {
+  const size_t left = (leader_ + 1) % 3;
+  ASSERT_TRUE(
+      Eventually([&] { return Status(left).applied_index == Status(leader_).applied_index; }));
+  for (size_t node = 0; node < 3; ++node) {
+    if (node != left) cluster_.Kill(node);
+  }
+  const auto refused =
+      Lockctl({"snapshot", "save", Path("monday"), "--timeout", "500ms"}, cluster_.endpoint(left));
+  EXPECT_EQ(refused.exit_status, 3) << refused.error;
+  EXPECT_THAT(refused.error, HasSubstr("--stale"));
+  EXPECT_THAT(Names(), IsEmpty());
+  const auto saved =
+      Lockctl({"snapshot", "save", Path("monday"), "--stale", "--json"}, cluster_.endpoint(left));
+  ASSERT_EQ(saved.exit_status, 0) << saved.error;
+  ExpectWhole(Path("monday"), Json::parse(saved.output));
+}
+
 TEST_F(Backup, ShowsToPeopleWhatItIs) {
   const auto saved = Lockctl({"snapshot", "save", Path("monday")}, cluster_.endpoint(leader_));
   ASSERT_EQ(saved.exit_status, 0) << saved.error;

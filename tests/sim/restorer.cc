@@ -1,5 +1,6 @@
 #include "tests/sim/restorer.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -25,10 +26,19 @@ Restorer::Restorer(World world, const Swarm& swarm, HostId host, uint64_t run_se
                  .seed = random_.Next(),
                  .nodes = world_.nodes->size(),
                  .era = world_.era,
+                 .applied = [this] { return Applied(); },
                  .on_saved = [this](Backup backup) { OnSaved(std::move(backup)); },
                  .trace = trace_}) {}
 
 // ---- Backups
+
+raft::Index Restorer::Applied() const {
+  raft::Index applied;
+  for (const auto& node : *world_.nodes) {
+    if (node->is_up()) applied = std::max(applied, node->node().raft().applied_index());
+  }
+  return applied;
+}
 
 void Restorer::OnSaved(Backup backup) {
   world_.check_backup(backup);

@@ -22,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include "consensus/raft/types.h"
 #include "protocol/base/random.h"
 #include "tests/sim/fault_book.h"
 #include "tests/sim/scheduler.h"
@@ -76,6 +77,7 @@ class Restorer {
   [[nodiscard]] Time Draw(Time most) {
     return static_cast<Time>(random_.Between(0, static_cast<uint64_t>(most)));
   }
+  [[nodiscard]] raft::Index Applied() const;
   void OnSaved(Backup backup);
   [[nodiscard]] const Backup& Choose();
   void CutOffClients();

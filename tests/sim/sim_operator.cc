@@ -109,7 +109,10 @@ void SimOperator::AppendRequest(std::string* bytes, Opcode opcode,
 
 void SimOperator::OnDialed(LinkId link) {
   if (!IsOf(link)) return;
-  if (!attempt_->taken) attempt_->era = options_.era();
+  if (!attempt_->taken) {
+    attempt_->era = options_.era();
+    if (attempts_ % 2 == 0) attempt_->asked = options_.applied();
+  }
   Ask();
 }
 
@@ -131,7 +134,9 @@ void SimOperator::Ask() {
     read.set_offset(attempt_->offset);
     AppendRequest(&bytes, Opcode::kReadSnapshot, read);
   } else {
-    AppendRequest(&bytes, Opcode::kTakeSnapshot, pb::TakeSnapshotRequest());
+    pb::TakeSnapshotRequest take;
+    take.set_index(attempt_->asked.value());
+    AppendRequest(&bytes, Opcode::kTakeSnapshot, take);
   }
   network_->Send(attempt_->link, options_.host, std::move(bytes));
   ExpectStep();
@@ -199,6 +204,9 @@ void SimOperator::Finish() {
                   database.session_count() == said.sessions(),
               "BackupsAreWhole: node ", attempt_->node, " gives another snapshot than it said, of ",
               said.index());
+  LOCKD_CHECK(loaded->id.base.index >= attempt_->asked, "BackupsAreNew: node ", attempt_->node,
+              " gives a snapshot of entry ", loaded->id.base.index, ", asked for was ",
+              attempt_->asked);
   const absl::Status kept = attempt_->file->Keep();
   LOCKD_CHECK(kept.ok(), "a backup cannot be kept: ", kept.message());
   Backup backup{.file = disk_.Contents(kFile),

@@ -1,7 +1,7 @@
 // SimOperator: saves backups of the cluster, as `lockctl snapshot save` does.
 //
 //   operator                    any node
-//     ├── take a snapshot ───────►│
+//     ├── take a snapshot ───────►│   every other time of no less than what is applied anywhere
 //     │◄──────── which one ───────┤
 //     ├── read from offset 0 ────►│
 //     │◄──────── a piece ─────────┤   into a BackupFile, which is verified at the end
@@ -52,6 +52,8 @@ class SimOperator : public Host {
     uint64_t nodes = 0;  // hosts 1..nodes
     // How often the cluster was restored.
     std::function<size_t()> era;
+    // The last entry that some node has applied by now.
+    std::function<raft::Index()> applied;
     std::function<void(Backup)> on_saved;
     std::function<void(const std::string&)> trace;  // may be empty
   };
@@ -75,6 +77,7 @@ class SimOperator : public Host {
     uint64_t step = 0;  // counts what is waited for
     int dials_left = 5;
     size_t era = 0;
+    raft::Index asked;  // the backup is to be of no less
     uint32_t last_request = 0;
     FrameDecoder decoder{kClientFrameBytesMax};
     std::optional<pb::TakeSnapshotReply> taken;

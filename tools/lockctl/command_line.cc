@@ -77,15 +77,15 @@ constexpr char kSnapshotAbout[] =
     "  lockctl snapshot save FILE   one node takes one now; it is copied into FILE, read back and "
     "verified\n"
     "  lockctl snapshot take        one node takes one now, and keeps it\n\n"
-    "The endpoints are asked in turn until one has done it. Any node will do: a follower gives "
-    "what it has applied\nwhen it is asked, or more. So give --endpoints one follower, to leave "
-    "the leader alone. FILE holds the secrets\nof all sessions, so nobody but its owner may read "
-    "it. It is a snapshot file as lockd has them: wal_dump FILE\n--verify looks at it, lockd "
-    "restore FILE makes a new cluster of it.";
+    "The endpoints are asked in turn until one has done it. Any node will do: the leader only says "
+    "which entry is the\nlast that must be in it, so that all that was done before is. So give "
+    "--endpoints one follower, to leave the\nleader alone. FILE holds the secrets of all sessions, "
+    "so nobody but its owner may read it. It is a snapshot\nfile as lockd has them: wal_dump FILE "
+    "--verify looks at it, lockd restore FILE makes a new cluster of it.";
 constexpr char kSnapshotStatuses[] =
     "Exit status: 0 done and verified; 2 usage, or FILE cannot be: it exists; 3 no node can be "
-    "reached; 4 a node\nrefused, or FILE could not be written. Unless it is 0 nothing is left "
-    "behind, and an old FILE is as it was.";
+    "reached, none\nleads, or all are behind; 4 a node refused, or FILE could not be written. "
+    "Unless it is 0 nothing is left\nbehind, and an old FILE is as it was.";
 
 // Flags that every command takes; they may also stand before the command.
 struct CommonFlags {
@@ -266,6 +266,9 @@ SnapshotCommands AddSnapshot(CLI::App& app, CommonFlags& common, const std::stri
       "replace FILE, once the new one is verified");
   for (CLI::App* sub : {&all, &take, &save}) {
     common.AddTo(*sub, json_help);
+    sub->add_flag("--stale", common.stale,
+                  "of what the node has applied, without the leader's word: where none leads any "
+                  "more; what was done last may\nnot be in it");
     sub->footer(kSnapshotStatuses);
   }
   return {&all, &take, &save};

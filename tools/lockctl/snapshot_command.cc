@@ -30,8 +30,6 @@ namespace {
 
 using std::chrono::steady_clock;
 
-// A node writes all of its state, syncs it and reads it back before it answers.
-constexpr std::chrono::minutes kTakeTimeout{10};
 // A snapshot that was dropped while it was read is taken anew so often.
 constexpr int kRoundsMax = 3;
 
@@ -96,8 +94,10 @@ Attempt TakeFrom(const Arguments& arguments, const std::string& endpoint) {
     client.GetStatus(endpoint, MakeReadOptions(arguments), std::move(done));
   });
   if (!node.ok()) return {.status = node.status(), .answer = {}};
-  ReadOptions options = MakeReadOptions(arguments);
-  options.timeout = std::max<std::chrono::milliseconds>(options.timeout, kTakeTimeout);
+  SnapshotOptions options;
+  options.stale = arguments.stale;
+  options.timeout = std::chrono::milliseconds(arguments.timeout_ms);
+  options.take_timeout = std::max(options.take_timeout, options.timeout);
   auto taken = Await<absl::StatusOr<SnapshotRecord>>(arguments, [&](Client& client, auto done) {
     client.TakeSnapshot(endpoint, options, std::move(done));
   });
@@ -180,7 +180,11 @@ int RunAtAny(const Arguments& arguments, const char* failure,
     if (ReadExitStatus(attempt.status) == kExitRefused) exit_status = kExitRefused;
   }
   std::cerr << "lockctl: " << failure << ": " << absl::StrJoin(problems, "; ")
-            << "; lockctl status shows the nodes\n";
+            << "; lockctl status shows the nodes"
+            << (exit_status == kExitUnavailable && !arguments.stale
+                    ? ", --stale does without a leader"
+                    : "")
+            << '\n';
   return exit_status;
 }
 

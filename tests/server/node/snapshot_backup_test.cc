@@ -25,6 +25,11 @@ void NoneOfTheirOwn(NodeOptions& options) {
   options.snapshot_log_bytes = 0;
 }
 
+pb::TakeSnapshotRequest TakeFrom(uint64_t index) {
+  pb::TakeSnapshotRequest request;
+  request.set_index(index);
+  return request;
+}
 pb::TakeSnapshotReply TakeAt(TestClient& client) {
   return client.Call<pb::TakeSnapshotReply>(Opcode::kTakeSnapshot, pb::TakeSnapshotRequest());
 }
@@ -115,6 +120,47 @@ TEST_F(Backup, AnyNodeGivesAllItHasApplied) {
     EXPECT_GE(taken.snapshot().locks(), 200u);
     ExpectDescribed(ReadAll(client, taken), taken);
   }
+}
+
+// What the leader has answered already, a follower may not have applied yet.
+TEST_F(Backup, AFollowerWaitsForTheEntryThatItIsAskedFor) {
+  Begin(3, 20);
+  const int follower = leader_ % 3 + 1;
+  env().Isolate(follower);
+  Change();
+  const uint64_t asked = Applied(leader_);
+  ASSERT_LT(Applied(follower), asked);
+  TestClient client(env(), follower);
+  const uint32_t at_once = client.Send(Opcode::kTakeSnapshot, TakeFrom(0));
+  TestClient other(env(), follower);
+  const uint32_t request = other.Send(Opcode::kTakeSnapshot, TakeFrom(asked));
+  EXPECT_LT(Await(client, at_once).As<pb::TakeSnapshotReply>().snapshot().index(), asked);
+  env().RunFor(1'000);
+  EXPECT_FALSE(other.ReplyTo(request).has_value());
+  env().Rejoin(follower);
+  const auto taken = Await(other, request).As<pb::TakeSnapshotReply>();
+  EXPECT_GE(taken.snapshot().index(), asked);
+  EXPECT_EQ(taken.snapshot().locks(), 21u);
+  ExpectDescribed(ReadAll(other, taken), taken);
+}
+
+TEST_F(Backup, AFollowerDoesNotWaitForLongForTheEntryThatItIsAskedFor) {
+  Begin(3, 20);
+  const int follower = leader_ % 3 + 1;
+  env().Isolate(follower);
+  const uint64_t applied = Applied(follower);
+  TestClient client(env(), follower);
+  const uint32_t request = client.Send(Opcode::kTakeSnapshot, TakeFrom(applied + 1));
+  env().RunFor(SnapshotBackup::kBehindMaxMs - 100);
+  EXPECT_FALSE(client.ReplyTo(request).has_value());
+  env().RunFor(200);
+  const std::optional<Received> reply = client.ReplyTo(request);
+  ASSERT_TRUE(reply && reply->is_error());
+  const auto error = reply->As<pb::Error>();
+  EXPECT_EQ(error.code(), pb::ERROR_CODE_UNAVAILABLE);
+  EXPECT_NE(error.message().find("has applied entry " + std::to_string(applied)), std::string::npos)
+      << error.message();
+  EXPECT_EQ(env().node(follower).snapshots_taken(), 0u);
 }
 
 // What is read is the state at the snapshot's entry, whatever is applied meanwhile.
