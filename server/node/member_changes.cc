@@ -70,6 +70,7 @@ void MemberChanges::FailAll() {
   for (const Waiting& waiting : std::exchange(waiting_, {})) {
     connections_.ReplyOutcomeUnknown(waiting.request);
   }
+  registering_ = {};  // it may be lost, and the log after it shorter
 }
 
 void MemberChanges::Answer(const Waiting& waiting, pb::ChangeMembersResult result) {

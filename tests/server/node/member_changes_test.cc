@@ -201,6 +201,45 @@ TEST(Join, AJoinerThatRestartsAtAnyMomentStillJoins) {
   }
 }
 
+// The entry that was to say who it is is lost with its leader, which leads again later.
+TEST(Join, ALeaderThatLostARegistrationMakesItAnew) {
+  Cluster cluster(3);
+  NodeEnv& env = cluster.env;
+  EXPECT_EQ(Change(env, Add(4)).result(), pb::CHANGE_MEMBERS_RESULT_DONE);
+  env.RunFor(200);
+  const int leader = env.leader();
+  const raft::Index before = env.node(leader).raft().last_index();
+  for (int id = 1; id <= 3; ++id) {
+    if (id != leader) env.Cut(id, leader);
+  }
+  TestClient client(env, leader);
+  for (int i = 0; i < 5; ++i) {
+    pb::OpenSessionRequest open;
+    open.set_nonce(std::string(state::kNonceBytes, static_cast<char>('a' + i)));
+    open.set_ttl_ms(10'000);
+    client.Send(Opcode::kOpenSession, open);
+    env.Settle();  // an entry for each
+  }
+  env.AddJoiner(4, leader);
+  for (int id = 1; id <= 3; ++id) {
+    if (id != leader) env.Cut(id, 4);
+  }
+  env.Start(4);
+  ASSERT_TRUE(env.RunUntil([&] { return env.leader() != 0 && env.leader() != leader; }));
+  ASSERT_GT(env.node(leader).raft().last_index(), before + 5) << "it has begun to register it";
+  for (int id = 1; id <= 3; ++id) {
+    if (id != leader) env.Heal(id, leader);
+  }
+  env.RunFor(500);
+  pb::TransferLeadershipRequest back;
+  back.set_to_node_id(static_cast<uint64_t>(leader));
+  TestClient admin(env, env.leader());
+  (void)admin.Call<pb::TransferLeadershipReply>(Opcode::kTransferLeadership, back);
+  ASSERT_EQ(env.AwaitLeader(), leader);
+  EXPECT_LT(env.node(leader).raft().last_index(), before + 5) << "nothing makes the log long";
+  EXPECT_TRUE(AwaitVoters(env, {1, 2, 3, 4}));
+}
+
 // The log's beginning is in snapshots only, and so is who the members are.
 TEST(Join, BySnapshotAndRestartFromIt) {
   SnapshotCluster cluster(3);
