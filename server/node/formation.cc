@@ -104,6 +104,8 @@ Verdict Formation::SetApplied(ClusterId cluster_id, const std::vector<state::Mem
   cluster_id_ = cluster_id;
   last_node_id_ = last_node_id;
   SetMembers(members);
+  // Nobody listens to them ever again, and they shall not take a stranger's room.
+  std::erase_if(heard_, [this](const auto& heard) { return IsRemoved(heard.first); });
   if (IsRemoved(self_)) return {Verdict::Kind::kRemoved, Removed(self_, cluster_id)};
   const bool is_member = std::any_of(members_.begin(), members_.end(),
                                      [this](const auto& m) { return m.node_id == self_; });

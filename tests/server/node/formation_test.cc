@@ -422,6 +422,16 @@ TEST(Formation, HearsABoundedNumberOfStrangers) {
   EXPECT_EQ(formation.OnHello(OfCluster(65, 101)).kind, Kind::kAccepted) << "heard before";
 }
 
+TEST(Formation, MembersThatCameAndWentLeaveRoomForStrangers) {
+  Formation formation = MemberWith(3);
+  for (uint64_t id = 4; id < 80; ++id) {
+    EXPECT_EQ(formation.OnHello(OfCluster(id, 101)).kind, Kind::kAccepted) << id;
+    EXPECT_TRUE(formation.ListensTo(NodeId{id}));
+    EXPECT_EQ(formation.SetApplied(kCluster, Members(true), NodeId{id}).kind, Kind::kAccepted);
+    EXPECT_EQ(formation.ClaimOf(NodeId{id}), nullptr);
+  }
+}
+
 // ---- From a backup
 
 raft::SnapshotId Backup(uint32_t checksum = 1) {
