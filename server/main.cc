@@ -78,10 +78,11 @@ int main(int argc, char** argv) {
   if (command_line.restore_file || command_line.salvage_file) return DoTask(command_line);
 
   boost::asio::io_context io(1);
+  // From the beginning: one that comes while the log is read stops the node right after.
+  boost::asio::signal_set signals(io, SIGINT, SIGTERM);
   lockd::Server server(&io, command_line.config, Leave);
   if (const std::optional<lockd::Exit> exit = server.Start()) Leave(*exit);
 
-  boost::asio::signal_set signals(io, SIGINT, SIGTERM);
   signals.async_wait([&](boost::system::error_code, int signal) {
     lockd::LogInfo(absl::StrCat("stopping on signal ", signal));
     server.Stop([&] { io.stop(); });

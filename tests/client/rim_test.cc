@@ -472,7 +472,7 @@ TEST(Blocking, ALockOfALostSessionThrowsFromLock) {
 TEST(Blocking, ASilentServerMeansJeopardyAndThenLoss) {
   LoopbackNode node;
   BlockingClient client(At(node));
-  absl::StatusOr<BlockingSession> session = client.OpenSession({.ttl = 1s});
+  absl::StatusOr<BlockingSession> session = client.OpenSession({.ttl = 5s});
   ASSERT_TRUE(session.ok()) << session.status();
   AcquireResult result = session->Acquire("a");
   ASSERT_TRUE(result.granted());
@@ -500,7 +500,7 @@ TEST(Blocking, ASilentServerMeansJeopardyAndThenLoss) {
 TEST(Blocking, RenewsThoughNobodyTakesTheAnswers) {
   LoopbackNode node;
   BlockingClient client(At(node));
-  absl::StatusOr<BlockingSession> session = client.OpenSession({.ttl = 1s});
+  absl::StatusOr<BlockingSession> session = client.OpenSession({.ttl = 5s});
   absl::StatusOr<BlockingSession> other = client.OpenSession();
   ASSERT_TRUE(session.ok()) << session.status();
   ASSERT_TRUE(other.ok()) << other.status();
@@ -509,7 +509,7 @@ TEST(Blocking, RenewsThoughNobodyTakesTheAnswers) {
     untaken.push_back(session->async().Acquire(std::to_string(i), {}, asio::use_future));
   }
   untaken[0].wait();
-  EXPECT_EQ(other->Acquire("0", {.wait = 2s}).status, AcquireStatus::kTimedOut);
+  EXPECT_EQ(other->Acquire("0", {.wait = 10s}).status, AcquireStatus::kTimedOut);
   EXPECT_EQ(session->state(), SessionState::kHealthy);
   for (std::future<AcquireResult>& each : untaken) EXPECT_TRUE(each.get().lock.held());
 }

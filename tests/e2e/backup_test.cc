@@ -206,7 +206,7 @@ TEST_F(Backup, TriesOneNodeAfterTheOther) {
   const size_t frozen = (leader_ + 1) % 3;
   cluster_.process(frozen).Signal(SIGSTOP);
   const auto saved = Lockctl(
-      {"snapshot", "save", Path("monday"), "--timeout", "500ms", "--json"},
+      {"snapshot", "save", Path("monday"), "--timeout", "5s", "--json"},
       absl::StrCat(cluster_.endpoint(frozen), ",", Nobody(), ",", cluster_.endpoint(leader_)));
   cluster_.process(frozen).Signal(SIGCONT);
   ASSERT_EQ(saved.exit_status, 0) << saved.error;
@@ -266,7 +266,7 @@ TEST_F(SlowBackup, ThatIsBrokenOffLeavesNothing) {
 TEST_F(SlowBackup, OfANodeThatDiesComesFromTheNext) {
   const size_t dies = (leader_ + 1) % 3;
   auto save = testing::Process::Start(
-      "lockctl", {"snapshot", "save", Path("monday"), "--json", "--timeout", "1s", "--endpoints",
+      "lockctl", {"snapshot", "save", Path("monday"), "--json", "--timeout", "5s", "--endpoints",
                   absl::StrCat(cluster_.endpoint(dies), ",", cluster_.endpoint(leader_))});
   ASSERT_TRUE(Eventually([&] { return !Names().empty() || !save.is_running(); }));
   cluster_.Kill(dies);

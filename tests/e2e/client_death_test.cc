@@ -54,27 +54,36 @@ TEST_F(ClientDeath, WithADisconnectGraceTheLockIsFreeWithinIt) {
   const milliseconds waited = GrantedAfter(&result, *session, killed);
   EXPECT_GT(result.lock.token(), token_);
   EXPECT_GE(waited, milliseconds(2'900));  // what the holder may count on, less what the kill took
-  EXPECT_LT(waited, milliseconds(10'000));
+  EXPECT_LT(waited, milliseconds(20'000));
 }
 
 TEST_F(ClientDeath, WithoutAGraceTheLockIsFreeAfterItsTtlAndNotBefore) {
-  Process holder = StartHolder(2'000, 0);
+  constexpr milliseconds kTtl{3'000};
+  Process holder = StartHolder(kTtl.count(), 0);
   BlockingClient client(cluster_.client_options());
   const auto session = client.OpenSession();
   ASSERT_TRUE(session.ok());
-  const auto killed = Clock::now();
   holder.Signal(SIGKILL);
+  holder.Await();
+  const auto dead = Clock::now();
+  // What the cluster says it has left, now that nobody renews it.
+  milliseconds remaining{0};
+  const auto sessions = client.ListSessions();
+  ASSERT_TRUE(sessions.ok()) << sessions.status();
+  for (const SessionRecord& each : *sessions) {
+    if (each.session_id != session->id()) remaining = milliseconds(each.remaining_ms);
+  }
   AcquireResult result;
-  const milliseconds waited = GrantedAfter(&result, *session, killed);
+  const milliseconds waited = GrantedAfter(&result, *session, dead);
   EXPECT_GT(result.lock.token(), token_);
-  // Its last keep-alive is at most a third of the TTL old.
-  EXPECT_GE(waited, milliseconds(2'000 - 2'000 / 3 - 100));
-  EXPECT_LT(waited, milliseconds(10'000));
+  // Less what two clocks may differ by.
+  EXPECT_GE(waited, remaining - remaining / 100 - milliseconds(2));
+  EXPECT_LT(waited, milliseconds(20'000));
 }
 
 // L-45
 TEST_F(ClientDeath, AStoppedClientFindsOutAtItsFirstLookAndItsWriteIsRefused) {
-  Process holder = StartHolder(1'000, 0);
+  Process holder = StartHolder(5'000, 0);
   FenceGate resource;
   ASSERT_TRUE(resource.Admit(token_));
   holder.WriteLine("look");

@@ -4,10 +4,12 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
+#include <cstddef>
 #include <fstream>
 #include <set>
 #include <sstream>
@@ -23,6 +25,20 @@ namespace {
 
 constexpr uint16_t kPortFirst = 10'000;
 constexpr uint16_t kPortCount = 20'000;
+
+// Against other test processes, until this one ends: a socket that nobody else can have, in the
+// kernel's own name space. The port itself is free while its node is down.
+bool Reserve(uint16_t port) {
+  const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string name = absl::StrCat("lockd-e2e-port-", port);
+  name.copy(address.sun_path + 1, name.size());
+  const auto bytes = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
+  if (bind(fd, reinterpret_cast<sockaddr*>(&address), bytes) == 0) return true;
+  close(fd);
+  return false;
+}
 
 bool CanListen(uint16_t port) {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -53,7 +69,7 @@ uint16_t PickPort() {
   static uint32_t next = static_cast<uint32_t>(getpid()) * 61;
   for (int tries = 0; tries < kPortCount; ++tries) {
     const auto port = static_cast<uint16_t>(kPortFirst + next++ % kPortCount);
-    if (CanListen(port)) return port;
+    if (Reserve(port) && CanListen(port)) return port;
   }
   LOCKD_UNREACHABLE("no free port");
 }
@@ -65,6 +81,10 @@ bool Eventually(const std::function<bool()>& done) {
     std::this_thread::sleep_for(milliseconds(5));
   }
   return true;
+}
+
+std::vector<std::string> SteadyElections() {
+  return {"--election-timeout-min", "2s", "--election-timeout-max", "3s"};
 }
 
 Cluster::Cluster(size_t nodes, std::vector<std::string> flags)
@@ -81,6 +101,13 @@ size_t Cluster::AddNode() {
 
 void Cluster::StartAll() {
   for (size_t node = 0; node < founders_; ++node) Start(node);
+}
+
+size_t Cluster::StartAllAlike() {
+  StartAll();
+  WaitForLeader();
+  WaitUntilAlike();
+  return WaitForLeader();
 }
 
 void Cluster::Start(size_t node) {
@@ -125,6 +152,7 @@ void Cluster::DamageLog(size_t node) {
   ASSERT_GT(last, 8u * 1024);
   std::fstream file(segment, std::ios::in | std::ios::out | std::ios::binary);
   // All batches of the first half, however long each is: a copy that stays whole mends the other.
+  // The last one's copy stays, so this is no tail that a crash cut off.
   constexpr size_t kHead = storage::kSectorBytes;
   file.seekp(kHead);
   file << std::string(last / 2 - kHead, '\x40');

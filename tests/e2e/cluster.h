@@ -26,6 +26,10 @@ using testing::Process;
 // How long anything may take on a machine that is busy with other tests, before it counts as never.
 inline constexpr milliseconds kPatience{30'000};
 
+// Flags for a cluster in which no stall of the machine makes an election, but its first one takes
+// seconds.
+[[nodiscard]] std::vector<std::string> SteadyElections();
+
 // A directory that goes with its owner.
 class TempDirectory {
  public:
@@ -58,6 +62,9 @@ class Cluster {
   void set_start_line(size_t node, testing::Words words) { start_lines_[node] = std::move(words); }
 
   void StartAll();
+  // ... and waits until each takes part and has all that was committed; the node that leads. For
+  // whatever next expects something of a certain node.
+  size_t StartAllAlike();
   void Start(size_t node);  // from 0
   void Kill(size_t node);   // SIGKILL, and gone
   // SIGTERM; the exit status.

@@ -47,10 +47,9 @@ TEST(ThreeNodes, AWaiterIsGrantedWhenTheOwnerReleases) {
 
 TEST(ThreeNodes, AnOrderlyStopIsExitZeroAndLosesNothing) {
   Cluster cluster(3);
-  cluster.StartAll();
-  cluster.WaitForLeader();
+  cluster.StartAllAlike();
   BlockingClient client(cluster.client_options());
-  const auto session = client.OpenSession();
+  const auto session = client.OpenSession({.ttl = 4 * kPatience});
   ASSERT_TRUE(session.ok());
   const AcquireResult held = session->Acquire("kept");
   ASSERT_TRUE(held.granted());
@@ -70,7 +69,7 @@ TEST(ThreeNodes, HeldLocksSurviveThatAllNodesAreKilledAtOnce) {
   cluster.StartAll();
   cluster.WaitForLeader();
   BlockingClient client(cluster.client_options());
-  const auto session = client.OpenSession();
+  const auto session = client.OpenSession({.ttl = 4 * kPatience});
   ASSERT_TRUE(session.ok());
   std::vector<AcquireResult> held;
   for (int i = 0; i < 20; ++i) {
@@ -141,14 +140,15 @@ TEST(ThreeNodes, ASuspendedLeaderEndsNobodyWhenItWakes) {
   cluster.StartAll();
   const size_t suspended = cluster.WaitForLeader();
   BlockingClient client(cluster.client_options());
-  const auto session = client.OpenSession({.ttl = milliseconds(6'000)});
+  const auto session = client.OpenSession({.ttl = milliseconds(12'000)});
   const auto other = client.OpenSession();
   ASSERT_TRUE(session.ok() && other.ok());
   const AcquireResult held = session->Acquire("kept");
   ASSERT_TRUE(held.granted());
   cluster.process(suspended).Signal(SIGSTOP);
   // Longer than the TTL, in which the holder must have found the next leader.
-  EXPECT_EQ(other->Acquire("kept", {.wait = milliseconds(8'000)}).status, AcquireStatus::kTimedOut);
+  EXPECT_EQ(other->Acquire("kept", {.wait = milliseconds(14'000)}).status,
+            AcquireStatus::kTimedOut);
   cluster.process(suspended).Signal(SIGCONT);
   cluster.WaitUntilAlike();
   EXPECT_EQ(client.GetLock("kept")->token, held.lock.token());
@@ -157,8 +157,7 @@ TEST(ThreeNodes, ASuspendedLeaderEndsNobodyWhenItWakes) {
 
 TEST(ThreeNodes, AWipedNodeIsRefusedAndSaysWhatToDo) {
   Cluster cluster(3);
-  cluster.StartAll();
-  cluster.WaitForLeader();
+  cluster.StartAllAlike();
   BlockingClient client(cluster.client_options());
   const auto session = client.OpenSession();
   ASSERT_TRUE(session.ok());

@@ -33,8 +33,7 @@ class DiskTroubleTest : public ::testing::Test {
       disks_.emplace_back(cluster_->data_dir(node));
       cluster_->set_environment(node, disks_[node].environment());
     }
-    cluster_->StartAll();
-    leader_ = cluster_->WaitForLeader();
+    leader_ = cluster_->StartAllAlike();
     client_.emplace(cluster_->client_options());
     auto session = client_->OpenSession();
     ASSERT_TRUE(session.ok()) << session.status();

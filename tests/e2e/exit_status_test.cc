@@ -81,7 +81,7 @@ TEST_F(ExitStatus, FourteenForADamagedLogWithFileAndOffset) {
     for (int i = 0; i < 20; ++i) ASSERT_TRUE(session->Acquire(absl::StrCat("lock-", i)).granted());
   }
   EXPECT_EQ(cluster_.Stop(0), 0);
-  cluster_.DamageLog(0);
+  ASSERT_NO_FATAL_FAILURE(cluster_.DamageLog(0));
   EXPECT_EQ(RunToEnd({}), 14);
   EXPECT_THAT(Log(), HasSubstr("wal-000000000001"));
 }

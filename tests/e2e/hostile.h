@@ -19,7 +19,8 @@ namespace lockd::e2e {
 
 class Hostile : public ::testing::Test {
  protected:
-  explicit Hostile(std::vector<std::string> flags = {"--hello-timeout", "300ms"})
+  // No connection is closed for being slow, unless that is what a test is about.
+  explicit Hostile(std::vector<std::string> flags = {"--hello-timeout", "10m"})
       : cluster_(1, std::move(flags)) {}
   void SetUp() override {
     cluster_.Start(0);
@@ -49,7 +50,7 @@ class Hostile : public ::testing::Test {
     EXPECT_TRUE(opened.connection->SendHello());
     pb::OpenSessionRequest request;
     request.set_nonce(std::string(16, nonce));
-    request.set_ttl_ms(10'000);
+    request.set_ttl_ms(600'000);
     EXPECT_TRUE(opened.connection->SendFrame(Opcode::kOpenSession, 1, request));
     const auto reply = opened.connection->ReadMessage<pb::OpenSessionReply>(Opcode::kOpenSession);
     EXPECT_TRUE(reply.has_value());
@@ -74,6 +75,11 @@ class Hostile : public ::testing::Test {
   }
 
   Cluster cluster_;
+};
+
+class HostileSilence : public Hostile {
+ protected:
+  HostileSilence() : Hostile({"--hello-timeout", "300ms"}) {}
 };
 
 }  // namespace lockd::e2e

@@ -43,7 +43,7 @@ std::vector<Opcode> ClientRequests() {
 }
 
 // N-01
-TEST_F(HostileBytes, EveryPrefixOfAFrameIsClosedWhenNothingFollows) {
+TEST_F(HostileSilence, EveryPrefixOfAFrameIsClosedWhenNothingFollows) {
   const std::string hello = HelloBytes();
   std::vector<std::unique_ptr<RawConnection>> connections;
   for (size_t cut = 0; cut < hello.size(); ++cut) {

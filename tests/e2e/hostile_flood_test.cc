@@ -58,7 +58,11 @@ std::string Loopback(uint16_t port) {
 
 class HostileSlow : public Hostile {
  protected:
-  HostileSlow() : Hostile({"--hello-timeout", "400ms", "--frame-timeout", "400ms"}) {}
+  HostileSlow() : Hostile({"--hello-timeout", "400ms"}) {}
+};
+class HostileSlowFrame : public Hostile {
+ protected:
+  HostileSlowFrame() : Hostile({"--hello-timeout", "10m", "--frame-timeout", "400ms"}) {}
 };
 
 // N-05: a byte now and then does not buy time. (The frame would need seconds.)
@@ -78,7 +82,7 @@ TEST_F(HostileSlow, ByteAfterByteIsClosedByTheHelloTimeout) {
 
 // N-05: after the hello, half a frame has its time too. A connection between two frames has all the
 // time in the world.
-TEST_F(HostileSlow, HalfAFrameIsClosedByTheFrameTimeoutAndAnIdleConnectionIsNot) {
+TEST_F(HostileSlowFrame, HalfAFrameIsClosedByTheFrameTimeoutAndAnIdleConnectionIsNot) {
   auto idle = Greet();
   auto half = Greet();
   pb::GetLockRequest get;
@@ -105,7 +109,7 @@ TEST_F(HostileSlow, SilenceAndHalfAHelloAreClosedOnThePeerPortToo) {
 
 // N-06: the other side of a connection has vanished without a word. The kernel asks whether it is
 // there: the server's socket has its timer set.
-TEST_F(HostileSlow, TheKernelProbesConnectionsOnWhichNothingMoves) {
+TEST_F(HostileSlowFrame, TheKernelProbesConnectionsOnWhichNothingMoves) {
   auto idle = Greet();
   const auto is_probed = [&] {
     for (const Socket& socket : Sockets("tcp")) {
@@ -203,9 +207,8 @@ TEST(HostileFlood, StrangersOnThePeerPortDoNotKeepAMemberOut) {
 // N-12: an impostor on the peer port knows what anybody can learn, and says what it likes. It gets
 // no vote, deposes nobody, and ends nobody.
 TEST(HostilePeer, AnImpostorReachesNoRaftAndEndsNobody) {
-  Cluster cluster(3);
-  cluster.StartAll();
-  const size_t leader = cluster.WaitForLeader();
+  Cluster cluster(3, SteadyElections());
+  const size_t leader = cluster.StartAllAlike();
   BlockingClient client(cluster.client_options());
   const auto before = client.GetStatus(cluster.endpoint(leader));
   ASSERT_TRUE(before.ok()) << before.status();

@@ -206,7 +206,7 @@ TEST_F(Hostile, PayloadsThatAreNoMessagesAndUnknownFieldsAreRefused) {
 }
 
 // N-05
-TEST_F(Hostile, ASilentConnectionIsClosedAfterTheHelloTimeout) {
+TEST_F(HostileSilence, ASilentConnectionIsClosedAfterTheHelloTimeout) {
   RawConnection silent(port());
   RawConnection half(port());
   half.Send("\x40");

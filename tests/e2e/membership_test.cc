@@ -82,11 +82,13 @@ void ExpectLeavesAsRemoved(Cluster& cluster, size_t node) {
 
 // The one of these that leads; leadership is moved to one if it has gone elsewhere.
 size_t LeaderAmong(Cluster& cluster, const std::vector<size_t>& nodes) {
-  size_t leader = cluster.WaitForLeader();
-  if (std::find(nodes.begin(), nodes.end(), leader) == nodes.end()) {
-    (void)Done(cluster, {"transfer-leadership", "--to", Id(nodes.front())});
-    leader = nodes.front();
-  }
+  size_t leader = 0;
+  EXPECT_TRUE(Eventually([&] {
+    leader = cluster.WaitForLeader();
+    if (std::find(nodes.begin(), nodes.end(), leader) != nodes.end()) return true;
+    (void)Lockctl(cluster, {"transfer-leadership", "--to", Id(nodes.front())});
+    return false;
+  }));
   return leader;
 }
 
@@ -114,8 +116,9 @@ TEST(Membership, EveryNodeIsReplacedUnderAClientThatKeepsItsLock) {
                                               [&](size_t node) { return node != leader; })
                               : leader;
     ASSERT_TRUE(load.Goes(20));
-    const Json removed = Done(cluster, {"member", "remove", Id(leaves)});
-    EXPECT_EQ(removed["result"], "done");
+    // Asked again when a leader that leaves takes its answer with it: then there is no such member.
+    (void)Lockctl(cluster, {"member", "remove", Id(leaves)});
+    EXPECT_FALSE(Roles(cluster).contains(Id(leaves)));
     ExpectLeavesAsRemoved(cluster, leaves);
     std::erase(old_nodes, leaves);
     EXPECT_TRUE(held.lock.held());
@@ -208,8 +211,7 @@ TEST(Membership, ALogThatWasForgottenReachesAJoinerAsASnapshot) {
 TEST(Membership, AWipedDirectoryComesBackOnlyUnderANewId) {
   Cluster cluster(3);
   const size_t wiped = 2;
-  cluster.StartAll();
-  cluster.WaitForLeader();
+  cluster.StartAllAlike();
   EXPECT_EQ(cluster.Stop(wiped), 0);
   std::filesystem::remove_all(cluster.data_dir(wiped));
   cluster.Start(wiped);
@@ -234,15 +236,17 @@ std::map<std::string, uintmax_t> FilesIn(const std::filesystem::path& directory)
 TEST(Membership, ADamagedReplicaComesBackAsANewMemberAndItsOldDirectoryStays) {
   Cluster cluster(3);
   const size_t damaged = 2;
-  cluster.StartAll();
-  cluster.WaitForLeader();
+  cluster.StartAllAlike();
   BlockingClient client(cluster.client_options());
   const auto session = client.OpenSession();
   ASSERT_TRUE(session.ok()) << session.status();
-  for (int i = 0; i < 20; ++i) ASSERT_TRUE(session->Acquire(absl::StrCat("lock-", i)).granted());
+  for (int i = 0; i < 20; ++i) {
+    const std::string name = absl::StrCat("lock-", i, std::string(900, 'x'));
+    ASSERT_TRUE(session->Acquire(name).granted());
+  }
   cluster.WaitUntilAlike();
   EXPECT_EQ(cluster.Stop(damaged), 0);
-  cluster.DamageLog(damaged);
+  ASSERT_NO_FATAL_FAILURE(cluster.DamageLog(damaged));
   const std::map<std::string, uintmax_t> files = FilesIn(cluster.data_dir(damaged));
   cluster.Start(damaged);
   EXPECT_EQ(cluster.process(damaged).Await(), 14);

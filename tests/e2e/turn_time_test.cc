@@ -89,8 +89,10 @@ class TurnTime : public ::testing::Test {
   static constexpr uint64_t kAtOnce = 1'000;
 
   void Start(size_t nodes) {
-    // Several of them while the locks come together.
-    cluster_ = std::make_unique<Cluster>(nodes, testing::Words{"--snapshot-log-bytes", "32MiB"});
+    testing::Words flags = SteadyElections();  // a Crowd stays with its leader
+    // Several snapshots while the locks come together.
+    flags.insert(flags.end(), {"--snapshot-log-bytes", "32MiB"});
+    cluster_ = std::make_unique<Cluster>(nodes, std::move(flags));
     cluster_->StartAll();
   }
   // All of the cluster's processes are killed and started again.

@@ -286,7 +286,7 @@ TEST_F(Tools, ACommandIsStoppedWhenItsLockIsInDanger) {
   TestNode node;
   Process holder =
       Process::Start("lockctl",
-                     Shell({"lock", "lost", "--ttl", "8s", "--grace", "0s", "--timeout", "1s"},
+                     Shell({"lock", "lost", "--ttl", "20s", "--grace", "0s", "--timeout", "1s"},
                            "trap 'echo term' TERM; echo up; while :; do sleep 3600 & wait; done"),
                      {.environment = node.environment()});
   holder.AwaitOutput("up");
@@ -398,7 +398,7 @@ TEST_F(Tools, LockbenchReportsBothWorkloads) {
     const ProcessResult result =
         RunProcess("lockbench",
                    {"--workload", workload, "--connections", "2", "--in-flight", "4", "--seconds",
-                    "1", "--warmup", "100ms", "--json"},
+                    "3", "--warmup", "100ms", "--json"},
                    {.environment = node_->environment()});
     ASSERT_EQ(result.exit_status, 0) << result.error;
     const Json report = Json::parse(result.output, nullptr, false);
@@ -411,7 +411,7 @@ TEST_F(Tools, LockbenchReportsBothWorkloads) {
     EXPECT_EQ(report["workload"], workload);
     EXPECT_EQ(report["connections"], 2);
     EXPECT_EQ(report["in_flight"], 4);
-    EXPECT_EQ(report["seconds"], 1);
+    EXPECT_EQ(report["seconds"], 3);
     EXPECT_GT(report["cycles_per_s"], 0);
     EXPECT_EQ(report["errors"], 0);
     for (const char* step : {"acquire_us", "release_us"}) {
@@ -426,7 +426,7 @@ TEST_F(Tools, LockbenchReportsBothWorkloads) {
 
 TEST_F(Tools, LockbenchHoldsLocksAndReportsASnapshotByItself) {
   const ProcessResult result = RunProcess("lockbench",
-                                          {"--held", "3000", "--snapshot", "--seconds", "1",
+                                          {"--held", "3000", "--snapshot", "--seconds", "3",
                                            "--warmup", "0s", "--in-flight", "4", "--json"},
                                           {.environment = node_->environment()});
   ASSERT_EQ(result.exit_status, 0) << result.error;
@@ -442,7 +442,10 @@ TEST_F(Tools, LockbenchHoldsLocksAndReportsASnapshotByItself) {
   // Their session is closed at the end; an entry frees so many of them.
   Json status = LockctlJson({"status"});
   EXPECT_GE(status[0]["snapshots_taken"], 1);
-  for (int i = 0; i < 500 && status[0]["locks"] != 0; ++i) status = LockctlJson({"status"});
+  const auto deadline = std::chrono::steady_clock::now() + Process::kPatience;
+  while (status[0]["locks"] != 0 && std::chrono::steady_clock::now() < deadline) {
+    status = LockctlJson({"status"});
+  }
   EXPECT_EQ(status[0]["locks"], 0);
 }
 

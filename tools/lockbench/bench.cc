@@ -37,7 +37,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 // What the end may cost beyond the time asked for.
-constexpr milliseconds kLookTimeout{1'000};
+constexpr milliseconds kLookTimeout{5'000};
 constexpr milliseconds kCloseTimeout{2'000};
 
 uint64_t DrawSeed() {
