@@ -39,7 +39,10 @@ void SnapshotBackup::OnTake(const RequestRef& request, const pb::TakeSnapshotReq
 }
 
 void SnapshotBackup::RunTakes(LocalTime now) {
-  std::erase_if(takes_, [&](Take& take) { return IsOver(take, now); });
+  for (Take& take : takes_) {
+    if (take.give_up_at == kNeverLocal) take.give_up_at = now + kBehindMaxMs * kNanosPerMilli;
+  }
+  std::erase_if(takes_, [&](const Take& take) { return IsOver(take, now); });
   const bool needs_one = std::any_of(takes_.begin(), takes_.end(), [&](const Take& take) {
     return !IsAhead(take) && take.index > taker_.taking_index();
   });
@@ -47,10 +50,9 @@ void SnapshotBackup::RunTakes(LocalTime now) {
   if (needs_one) taker_.Ask();
 }
 
-bool SnapshotBackup::IsOver(Take& take, LocalTime now) {
+bool SnapshotBackup::IsOver(const Take& take, LocalTime now) {
   if (!connections_.IsOpen(take.request.connection)) return true;
   if (IsAhead(take)) {
-    if (take.give_up_at == kNeverLocal) take.give_up_at = now + kBehindMaxMs * kNanosPerMilli;
     if (now < take.give_up_at) return false;
     connections_.ReplyError(
         take.request, pb::ERROR_CODE_UNAVAILABLE,

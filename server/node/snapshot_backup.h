@@ -1,14 +1,16 @@
 // SnapshotBackup: snapshots for whoever asks at the client port: taken now, and read out.
 //
 //   client                                node, leader or not
-//     ├── take ───────────────────────────►│   of no less than what is applied now, and of no less
-//     │                                    │   than the entry it names: waits for that, but not
-//     long │◄──────── which one it is ──────────┤   once it is verified and kept ├── read from
-//     offset 0 ─────────────►│ │◄──────── the first 48 KiB ─────────┤   off the file, at a pace : :
+//     ├── take ───────────────────────────►│   of what is applied now and of the entry it names, at
+//     │◄──────── which one it is ──────────┤   least; once it is verified and kept
+//     ├── read from offset 0 ─────────────►│
+//     │◄──────── the first 48 KiB ─────────┤   off the file, at a pace
+//     :                                    :
 //
-// All who wait for an entry that one snapshot covers share it. One that fails is answered as such,
-// and so is whoever asks while the taker rests after it. The two newest snapshots are kept and a
-// reader holds up none: one that is slower than they change is told that its snapshot is gone.
+// An entry that is not applied yet is waited for, but not long. All who wait for an entry that one
+// snapshot covers share it. One that fails is answered as such, and so is whoever asks while the
+// taker rests after it. The two newest snapshots are kept and a reader holds up none: one that is
+// slower than they change is told that its snapshot is gone.
 //
 // Threading: pure value.
 #ifndef LOCKD_SERVER_NODE_SNAPSHOT_BACKUP_H_
@@ -67,9 +69,8 @@ class SnapshotBackup {
  private:
   struct Take {
     RequestRef request;
-    raft::Index index;  // was applied when it came, or is asked for
-    // Set at the first turn at which that is not applied.
-    LocalTime give_up_at = kNeverLocal;
+    raft::Index index;                   // was applied when it came, or is asked for
+    LocalTime give_up_at = kNeverLocal;  // if that is not applied by then; since the first turn
   };
   struct Read {
     RequestRef request;
@@ -82,7 +83,7 @@ class SnapshotBackup {
   [[nodiscard]] bool HasState(const RequestRef& request);
   void RunTakes(LocalTime now);
   // Whether the request is answered, or nobody waits for it any more.
-  [[nodiscard]] bool IsOver(Take& take, LocalTime now);
+  [[nodiscard]] bool IsOver(const Take& take, LocalTime now);
   // Its entry is not applied yet.
   [[nodiscard]] bool IsAhead(const Take& take) const { return take.index > context_.applied.index; }
   // One that is kept and is the state after this entry or a later one.
