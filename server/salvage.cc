@@ -15,6 +15,7 @@
 #include "consensus/storage/failure.h"
 #include "consensus/storage/recovery.h"
 #include "consensus/storage/start.h"
+#include "protocol/base/check.h"
 #include "server/snapshot_file.h"
 #include "server/state/digest_text.h"
 #include "server/state/lock_database.h"
@@ -79,7 +80,12 @@ void Apply(const raft::Entry& entry, state::LockDatabase& database) {
   absl::string_view payload;
   if (entry.kind == raft::EntryKind::kCommand) payload = entry.payload;
   if (entry.kind == raft::EntryKind::kConfiguration) {
-    change = raft::DecodeConfigurationChange(entry.payload)->particulars;  // recovery checked it
+    std::optional<raft::ConfigurationChange> decoded =
+        raft::DecodeConfigurationChange(entry.payload);
+    LOCKD_CHECK(decoded.has_value(), "entry ", entry.index,
+                " changes the members in a way that this version does not know: use the lockd that "
+                "wrote it");
+    change = std::move(decoded->particulars);
     payload = change;
   }
   database.Apply(entry.time, payload);
