@@ -15,7 +15,7 @@
 #include "consensus/storage/failure.h"
 #include "consensus/storage/recovery.h"
 #include "consensus/storage/start.h"
-#include "protocol/base/check.h"
+#include "server/known_log.h"
 #include "server/snapshot_file.h"
 #include "server/state/digest_text.h"
 #include "server/state/lock_database.h"
@@ -80,12 +80,7 @@ void Apply(const raft::Entry& entry, state::LockDatabase& database) {
   absl::string_view payload;
   if (entry.kind == raft::EntryKind::kCommand) payload = entry.payload;
   if (entry.kind == raft::EntryKind::kConfiguration) {
-    std::optional<raft::ConfigurationChange> decoded =
-        raft::DecodeConfigurationChange(entry.payload);
-    LOCKD_CHECK(decoded.has_value(), "entry ", entry.index,
-                " changes the members in a way that this version does not know: use the lockd that "
-                "wrote it");
-    change = std::move(decoded->particulars);
+    change = raft::DecodeConfigurationChange(entry.payload)->particulars;  // is known
     payload = change;
   }
   database.Apply(entry.time, payload);
@@ -131,6 +126,8 @@ absl::StatusOr<std::string> Salvage(FileSystem* file_system, const std::string& 
   if (!directory.ok()) return directory.status();
   absl::StatusOr<storage::OpenedStorage> opened = OpenAsItsNode(file_system, *directory);
   if (!opened.ok()) return opened.status();
+  const absl::Status known = CheckMembersAreKnown(opened->log.log, directory->wal_path());
+  if (!known.ok()) return known;
   absl::StatusOr<std::unique_ptr<state::LockDatabase>> database =
       LoadState(file_system, *directory, opened->snapshot);
   if (!database.ok()) return database.status();

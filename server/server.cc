@@ -15,6 +15,7 @@
 #include "protocol/base/check.h"
 #include "server/descriptor_budget.h"
 #include "server/draw_id.h"
+#include "server/known_log.h"
 #include "server/log.h"
 #include "server/rejoin.h"
 
@@ -120,6 +121,8 @@ std::optional<Exit> Server::Start() {
   options.snapshot_directory = directory_->snapshots_path();
   absl::StatusOr<storage::OpenedStorage> opened = storage::OpenStorage(&file_system_, options);
   if (!opened.ok()) return StorageExit(opened.status());
+  const absl::Status known = CheckMembersAreKnown(opened->log.log, directory_->wal_path());
+  if (!known.ok()) return StorageExit(known);
   for (const std::string& note : opened->log.notes) LogInfo(note);
   for (const std::string& note : opened->notes) LogInfo(note);
   if (opened->log.tail_was_torn)

@@ -58,7 +58,7 @@ TEST_F(ClientDeath, WithADisconnectGraceTheLockIsFreeWithinIt) {
 }
 
 TEST_F(ClientDeath, WithoutAGraceTheLockIsFreeAfterItsTtlAndNotBefore) {
-  constexpr milliseconds kTtl{3'000};
+  constexpr milliseconds kTtl{6'000};
   Process holder = StartHolder(kTtl.count(), 0);
   BlockingClient client(cluster_.client_options());
   const auto session = client.OpenSession();
@@ -73,6 +73,7 @@ TEST_F(ClientDeath, WithoutAGraceTheLockIsFreeAfterItsTtlAndNotBefore) {
   for (const SessionRecord& each : *sessions) {
     if (each.session_id != session->id()) remaining = milliseconds(each.remaining_ms);
   }
+  ASSERT_GT(remaining, milliseconds(0));
   AcquireResult result;
   const milliseconds waited = GrantedAfter(&result, *session, dead);
   EXPECT_GT(result.lock.token(), token_);

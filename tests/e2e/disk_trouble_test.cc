@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <deque>
+#include <filesystem>
 #include <future>
 #include <optional>
 #include <string>
@@ -93,6 +94,18 @@ TEST_F(DiskTroubleTest, AFailedWriteEndsTheLeaderAndNoLockIsLost) {
 TEST_F(DiskTroubleTest, AFullDiskEndsAFollowerAndTheOthersGoOn) {
   StartNodes(3);
   EndsAloneAndComesBack(Follower(), "write-error", ENOSPC, "write", "No space left on device");
+}
+
+// The directory is locked, and its log is being made at a disk that takes its time.
+TEST_F(DiskTroubleTest, ASignalThatComesBeforeTheStartIsDoneIsAnOrderlyStop) {
+  cluster_.emplace(1);
+  disks_.emplace_back(cluster_->data_dir(0));
+  cluster_->set_environment(0, disks_[0].environment());
+  disks_[0].Begin("sync-delay-ms", 200);
+  cluster_->Start(0);
+  ASSERT_TRUE(Eventually([&] { return std::filesystem::exists(cluster_->data_dir(0) / "lock"); }));
+  EXPECT_EQ(cluster_->Stop(0), 0) << cluster_->ReadLog(0);
+  EXPECT_THAT(cluster_->ReadLog(0), HasSubstr("stopping on signal 15"));
 }
 
 // No file can be made longer any more: the log goes on in the segments that were prepared, ends the

@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "consensus/storage/posix_file_system.h"
+#include "consensus/storage/start.h"
 #include "tests/e2e/cluster.h"
 #include "tests/e2e/load.h"
 
@@ -281,6 +283,35 @@ TEST(Membership, ADamagedReplicaComesBackAsANewMemberAndItsOldDirectoryStays) {
   ASSERT_EQ(aside.size(), 1u);
   EXPECT_EQ(FilesIn(aside.front()), files);
   EXPECT_THAT(cluster.ReadLog(damaged), HasSubstr(aside.front().string()));
+}
+
+// By the lockd after this one, which may have been taken back.
+TEST(Membership, AChangeOfALaterVersionInTheLogIsRefusedAtTheStart) {
+  Cluster cluster(1);
+  cluster.StartAllAlike();
+  EXPECT_EQ(cluster.Stop(0), 0);
+  {
+    storage::PosixFileSystem file_system;
+    storage::StorageOptions options;
+    options.log.directory = cluster.data_dir(0) / "wal";
+    options.log.node_id = NodeId(1);
+    options.log.cluster_name = "lockd";
+    options.log.incarnation_draw = Incarnation(1);  // it has one
+    options.log.segment_bytes = 1024 * 1024;
+    options.snapshot_directory = cluster.data_dir(0) / "snapshots";
+    const auto opened = storage::OpenStorage(&file_system, options);
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    const raft::RecoveredLog& log = opened->log.log;
+    ASSERT_FALSE(log.tail.empty());
+    raft::Entry entry = log.tail.back();
+    entry.index = log.last_index + 1;
+    entry.kind = raft::EntryKind::kConfiguration;
+    entry.payload = std::string("\x02\x00 whatever", 11);
+    ASSERT_TRUE(opened->log.store->Write({.hard_state = log.hard_state, .entries = {entry}}).ok());
+  }
+  cluster.Start(0);
+  EXPECT_EQ(cluster.process(0).Await(), 12);
+  EXPECT_THAT(cluster.ReadLog(0), HasSubstr("changes the members in a way"));
 }
 
 TEST(Membership, WhatCannotBeDoneIsRefusedWithTheReason) {

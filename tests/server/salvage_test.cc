@@ -141,6 +141,14 @@ TEST_F(SalvageTest, RefusesWhatIsNoNodesDirectory) {
   ExpectRefused(Failure::kUnusable, "has not been part of a cluster yet");
 }
 
+TEST_F(SalvageTest, RefusesAChangeOfMembersOfALaterVersion) {
+  MakeDirectory();
+  std::vector<raft::Entry> log = Log(1);
+  log.back().payload[0] = 2;  // the version
+  Write(log);
+  ExpectRefused(Failure::kUnusable, "/data/wal: entry 3 changes the members in a way");
+}
+
 TEST_F(SalvageTest, RefusesADirectoryInUseAndAFileThatExists) {
   MakeDirectory();
   Write(Log(1));
